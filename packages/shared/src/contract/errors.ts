@@ -1,0 +1,66 @@
+/** Every failure Quern can name. The HTTP status of each stands in `openai/error-body.ts`. */
+export type ErrorCode =
+  // the request
+  | "invalid_request"
+  | "invalid_json"
+  | "unsupported_parameter"
+  | "body_too_large"
+  | "context_length_exceeded"
+  | "model_not_found"
+  | "job_not_found"
+  | "route_not_found"
+  // capacity
+  | "redis_unavailable"
+  | "model_unavailable"
+  // running a job
+  | "engine_crashed"
+  | "engine_failed"
+  | "stream_diverged"
+  | "job_cancelled"
+  | "internal_error"
+  // starting
+  | "config_invalid"
+  | "catalogue_invalid"
+  | "model_unknown"
+  | "model_file_missing"
+  | "model_file_invalid"
+  | "model_load_failed"
+  | "download_failed"
+  | "checksum_mismatch"
+  | "port_in_use"
+  | "redis_unsuitable";
+
+/** The same thing tried again later may succeed without anyone changing it. */
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  "redis_unavailable",
+  "model_unavailable",
+  "engine_crashed",
+  "stream_diverged",
+  "internal_error",
+  "download_failed",
+]);
+
+export interface QuernErrorOptions {
+  cause?: unknown;
+  /** The request field at fault, as a path (`messages[0].content`). */
+  param?: string;
+  /** How long a caller should wait before it tries again. */
+  retryAfterSeconds?: number;
+}
+
+/** The one error class that crosses rooms. Its message is for the person who can cure it. */
+export class QuernError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly param: string | null;
+  readonly retryAfterSeconds: number | null;
+
+  constructor(code: ErrorCode, message: string, options: QuernErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "QuernError";
+    this.code = code;
+    this.retryable = RETRYABLE.has(code);
+    this.param = options.param ?? null;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null;
+  }
+}

@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { generationRequestSchema, generationResultSchema, usageSchema } from "./generation.ts";
+import { jobStateSchema } from "./lifecycle.ts";
+
+export const ENDPOINTS = ["/v1/chat/completions"] as const;
+export type Endpoint = (typeof ENDPOINTS)[number];
+
+export const jobErrorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  param: z.string().nullable().default(null),
+});
+export type JobError = z.infer<typeof jobErrorSchema>;
+
+/** OpenAI's rule for metadata: at most 16 pairs, keys up to 64 characters, values up to 512. */
+export const metadataSchema = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((metadata) => Object.keys(metadata).length <= 16, "at most 16 pairs");
+export type Metadata = z.infer<typeof metadataSchema>;
+
+/** A job as Redis holds it. Times are Unix milliseconds. */
+export const jobRecordSchema = z.object({
+  id: z.string(),
+  tenant: z.string(),
+  model: z.string(),
+  endpoint: z.enum(ENDPOINTS),
+  state: jobStateSchema,
+  /** How many times a worker began it; the number of the current attempt is the fencing epoch. */
+  attempt: z.int().nonnegative(),
+  /** How many of its attempts ended in the death of their engine. */
+  crashes: z.int().nonnegative(),
+  cancelRequested: z.boolean(),
+  request: generationRequestSchema,
+  metadata: metadataSchema,
+  traceparent: z.string().nullable(),
+  createdAtMs: z.int(),
+  queuedAtMs: z.int(),
+  startedAtMs: z.int().nullable(),
+  firstTokenAtMs: z.int().nullable(),
+  endedAtMs: z.int().nullable(),
+  usage: usageSchema.nullable(),
+  result: generationResultSchema.nullable(),
+  error: jobErrorSchema.nullable(),
+});
+export type JobRecord = z.infer<typeof jobRecordSchema>;
+
+/** What a submitter knows of a job; the rest of the record starts empty. */
+export type NewJob = Pick<
+  JobRecord,
+  "id" | "tenant" | "model" | "endpoint" | "request" | "metadata" | "traceparent" | "createdAtMs"
+>;

@@ -1,0 +1,48 @@
+/**
+ * Every name Quern uses in Redis. Keys of one job share a hash tag, so that one script can touch them all on a
+ * cluster; BullMQ's keys share one per model.
+ */
+
+export const QUEUE_NAME = "interactive";
+
+/** BullMQ's key prefix for the queues of one model. Model aliases never contain braces (`catalogue-schema.ts`). */
+export function queuePrefix(model: string): string {
+  return `{quern:${model}}`;
+}
+
+export function jobKey(jobId: string): string {
+  return `quern:job:{${jobId}}`;
+}
+
+/** The stream of a job's token events; also the Pub/Sub channel on which each of them is announced. */
+export function eventsKey(jobId: string): string {
+  return `quern:events:{${jobId}}`;
+}
+
+/** Sorted set of a tenant's job ids, all with score 0: uuidv7 ids sort by creation. */
+export function jobIndexKey(tenant: string): string {
+  return `quern:jobs:${tenant}`;
+}
+
+/** Pub/Sub: the id of a running job somebody wants cancelled. Workers listen. */
+export const CANCEL_CHANNEL = "quern:cancel";
+
+/** Set of worker ids; each has a registration that expires unless its heartbeat renews it. */
+export const WORKERS_KEY = "quern:workers";
+
+export function workerKey(workerId: string): string {
+  return `quern:worker:${workerId}`;
+}
+
+/** Hash: model alias → description by the last worker that loaded it. Kept when the workers are gone. */
+export const MODELS_KEY = "quern:models";
+
+/** Pub/Sub: a question to the workers of a model that needs its tokenizer. */
+export function tokenCountChannel(model: string): string {
+  return `quern:count:${model}`;
+}
+
+/** Pub/Sub: where one gateway hears the answers to its token-count questions. */
+export function tokenCountReplyChannel(gatewayId: string): string {
+  return `quern:counted:${gatewayId}`;
+}

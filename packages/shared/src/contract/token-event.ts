@@ -1,0 +1,48 @@
+import { z } from "zod";
+import { FINISH_REASONS, toolCallSchema, usageSchema } from "./generation.ts";
+import { jobStateSchema } from "./lifecycle.ts";
+
+/**
+ * The events of a job's stream, in the order they happen:
+ *
+ *   start (delta)* [restart (delta)*]* [error] end
+ *
+ * `restart`: what came before belongs to a lost attempt; drop it. A job that failed says `error`, then `end`.
+ * A job that ended before it ran says `end` alone. The `text`s after the last restart concatenate to the content.
+ */
+export const tokenEventSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("start"), data: z.object({ attempt: z.int() }) }),
+  z.object({
+    type: z.literal("delta"),
+    data: z.object({
+      text: z.string().optional(),
+      reasoning: z.string().optional(),
+      tool_calls: z.array(toolCallSchema).optional(),
+    }),
+  }),
+  z.object({ type: z.literal("restart"), data: z.object({ attempt: z.int() }) }),
+  z.object({ type: z.literal("error"), data: z.object({ code: z.string(), message: z.string() }) }),
+  z.object({
+    type: z.literal("end"),
+    data: z.object({
+      status: jobStateSchema,
+      usage: usageSchema.nullable(),
+      finish_reason: z.enum(FINISH_REASONS).nullable(),
+    }),
+  }),
+]);
+export type TokenEvent = z.infer<typeof tokenEventSchema>;
+export type DeltaEvent = Extract<TokenEvent, { type: "delta" }>;
+
+/** `<attempt>-<seq>`: a Redis stream id, so order, fence and resume point are one thing. */
+export interface NumberedTokenEvent {
+  id: string;
+  event: TokenEvent;
+}
+
+/** Compares two ids of one stream: negative when `a` is earlier. */
+export function compareEventIds(a: string, b: string): number {
+  const [attemptA = 0, seqA = 0] = a.split("-").map(Number);
+  const [attemptB = 0, seqB = 0] = b.split("-").map(Number);
+  return attemptA - attemptB || seqA - seqB;
+}

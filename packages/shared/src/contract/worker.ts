@@ -1,0 +1,38 @@
+import { z } from "zod";
+
+/** What a loaded model is and what one of its slots can take. */
+export const modelDescriptionSchema = z.object({
+  model: z.string(),
+  aliases: z.array(z.string()),
+  /** GGUF `general.architecture`: qwen2, qwen2moe, qwen3, qwen3moe, … */
+  architecture: z.string(),
+  parameters: z.int().nonnegative(),
+  /** null for a dense model. */
+  experts: z.object({ total: z.int(), used: z.int() }).nullable(),
+  contextTokens: z.int().positive(),
+  thinking: z.enum(["optional", "always", "never"]),
+  fileBytes: z.int().nonnegative(),
+});
+export type ModelDescription = z.infer<typeof modelDescriptionSchema>;
+
+export const WORKER_STATES = ["loading", "ready", "draining", "engine_down"] as const;
+export type WorkerState = (typeof WORKER_STATES)[number];
+
+/** A worker's heartbeat. Times are Unix milliseconds. */
+export const workerRegistrationSchema = z.object({
+  id: z.string(),
+  host: z.string(),
+  pid: z.int(),
+  enginePid: z.int().nullable(),
+  slots: z.int().positive(),
+  busy: z.int().nonnegative(),
+  state: z.enum(WORKER_STATES),
+  startedAtMs: z.int(),
+  lastSeenAtMs: z.int(),
+  description: modelDescriptionSchema,
+});
+export type WorkerRegistration = z.infer<typeof workerRegistrationSchema>;
+
+/** How often a worker renews its registration, and how long one outlives its last renewal. */
+export const HEARTBEAT_INTERVAL_MS = 1_000;
+export const REGISTRATION_TTL_MS = 10_000;

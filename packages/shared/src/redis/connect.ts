@@ -1,0 +1,37 @@
+import { Redis, type RedisOptions } from "ioredis";
+
+/**
+ * - `request`: on the path of an HTTP request. Never waits: with Redis away a command fails at once, with Redis
+ *   silent after `REQUEST_TIMEOUT_MS`, so that the caller gets its 503 within a second.
+ * - `work`: a worker's. Commands wait for Redis to come back, however long that takes.
+ * - `subscribe`: Pub/Sub only; subscriptions are made again after every reconnect.
+ */
+export type ConnectionPurpose = "request" | "work" | "subscribe";
+
+const REQUEST_TIMEOUT_MS = 800;
+
+/** Soon at first, then every two seconds: an outage ends for us at most two seconds after it ended. */
+function retryDelayMs(attempt: number): number {
+  return Math.min(100 * 2 ** attempt, 2_000);
+}
+
+const OPTIONS = {
+  request: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: REQUEST_TIMEOUT_MS },
+  work: { maxRetriesPerRequest: null },
+  subscribe: { maxRetriesPerRequest: null, autoResubscribe: true },
+} satisfies Record<ConnectionPurpose, RedisOptions>;
+
+/** `onError` hears every failed connection attempt; without a listener ioredis would print them itself. */
+export function connectRedis(
+  url: string,
+  purpose: ConnectionPurpose,
+  onError: (error: Error) => void,
+): Redis {
+  const redis = new Redis(url, {
+    ...OPTIONS[purpose],
+    connectTimeout: 2_000,
+    retryStrategy: retryDelayMs,
+  });
+  redis.on("error", onError);
+  return redis;
+}

@@ -1,0 +1,53 @@
+import { type JobRecord, jobRecordSchema, type NewJob } from "../contract/job.ts";
+
+/**
+ * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
+ * absent, which lets the scripts set a time once with HSETNX.
+ */
+const JSON_FIELDS = ["request", "metadata", "usage", "result", "error"] as const;
+const NUMBER_FIELDS = [
+  "attempt",
+  "crashes",
+  "createdAtMs",
+  "queuedAtMs",
+  "startedAtMs",
+  "firstTokenAtMs",
+  "endedAtMs",
+] as const;
+
+export function newJobFields(job: NewJob): string[] {
+  const fields: Record<string, string> = {
+    id: job.id,
+    tenant: job.tenant,
+    model: job.model,
+    endpoint: job.endpoint,
+    state: "queued",
+    attempt: "0",
+    crashes: "0",
+    cancelRequested: "0",
+    request: JSON.stringify(job.request),
+    metadata: JSON.stringify(job.metadata),
+    createdAtMs: String(job.createdAtMs),
+    queuedAtMs: String(job.createdAtMs),
+  };
+  if (job.traceparent !== null) fields.traceparent = job.traceparent;
+  return Object.entries(fields).flat();
+}
+
+/** null when the hash is empty: no such job. Throws a ZodError when a record is not ours. */
+export function parseJobRecord(hash: Record<string, string>): JobRecord | null {
+  if (hash.id === undefined) return null;
+  const raw: Record<string, unknown> = { ...hash, cancelRequested: hash.cancelRequested === "1" };
+  raw.traceparent = hash.traceparent ?? null;
+  for (const field of NUMBER_FIELDS) raw[field] = hash[field] === undefined ? null : Number(hash[field]);
+  for (const field of JSON_FIELDS) raw[field] = hash[field] === undefined ? null : JSON.parse(hash[field]);
+  return jobRecordSchema.parse(raw);
+}
+
+export function parseJobReply(fieldsAndValues: string[]): JobRecord | null {
+  const hash: Record<string, string> = {};
+  for (let i = 0; i + 1 < fieldsAndValues.length; i += 2) {
+    hash[fieldsAndValues[i] as string] = fieldsAndValues[i + 1] as string;
+  }
+  return parseJobRecord(hash);
+}

@@ -1,0 +1,155 @@
+import type { Redis } from "ioredis";
+import type { GenerationResult, Usage } from "../contract/generation.ts";
+import type { JobError, JobRecord, NewJob } from "../contract/job.ts";
+import type { JobState, TerminalState } from "../contract/lifecycle.ts";
+import { eventsKey, jobIndexKey, jobKey } from "../contract/names.ts";
+import type { TokenEvent } from "../contract/token-event.ts";
+import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
+import { loadScript, runScript } from "./script.ts";
+
+const CREATE = loadScript("create_job.lua");
+const CLAIM = loadScript("claim_job.lua");
+const APPEND = loadScript("append_events.lua");
+const COMMIT = loadScript("commit_job.lua");
+const HAND_BACK = loadScript("hand_back_job.lua");
+const CANCEL = loadScript("cancel_job.lua");
+
+/** Longer than any enqueue can take, so only a submitter that died leaves its record to expire. */
+const UNCONFIRMED_TTL_SECONDS = 3_600;
+
+/** One attempt at a job: what every write of a worker is fenced by. */
+export interface Attempt {
+  jobId: string;
+  epoch: number;
+}
+
+/** An event and its place in its attempt; its stream id is `<epoch>-<seq>`. */
+export interface SequencedEvent {
+  seq: number;
+  event: TokenEvent;
+}
+
+/** `claim` itself publishes `<epoch>-1`; a worker's own events go on from here. */
+export const FIRST_FREE_SEQ = 2;
+
+export async function createJob(redis: Redis, job: NewJob): Promise<{ created: boolean }> {
+  const created = await runScript(
+    redis,
+    CREATE,
+    [jobKey(job.id)],
+    [UNCONFIRMED_TTL_SECONDS, ...newJobFields(job)],
+  );
+  return { created: created === 1 };
+}
+
+/** Called once the job is in its queue: from here on it is accepted, and stays until it ended. */
+export async function confirmJob(redis: Redis, job: Pick<NewJob, "id" | "tenant">): Promise<void> {
+  const replies = await redis
+    .pipeline()
+    .persist(jobKey(job.id))
+    .zadd(jobIndexKey(job.tenant), 0, job.id)
+    .exec();
+  for (const [error] of replies ?? []) if (error) throw error;
+}
+
+export async function readJob(redis: Redis, jobId: string): Promise<JobRecord | null> {
+  return parseJobRecord(await redis.hgetall(jobKey(jobId)));
+}
+
+export type Claim =
+  | { kind: "claimed"; record: JobRecord }
+  | { kind: "ended"; state: JobState }
+  | { kind: "gone" };
+
+export async function claimJob(redis: Redis, jobId: string, nowMs: number): Promise<Claim> {
+  const [kind, ...rest] = (await runScript(
+    redis,
+    CLAIM,
+    [jobKey(jobId), eventsKey(jobId)],
+    [nowMs],
+  )) as string[];
+  if (kind === "ended") return { kind, state: rest[0] as JobState };
+  const record = kind === "claimed" ? parseJobReply(rest) : null;
+  return record === null ? { kind: "gone" } : { kind: "claimed", record };
+}
+
+/** `cancel`: written, and the job is wanted cancelled. `fenced`: nothing was written; another attempt owns the job. */
+export async function appendEvents(
+  redis: Redis,
+  attempt: Attempt,
+  events: SequencedEvent[],
+  nowMs: number,
+): Promise<"ok" | "cancel" | "fenced"> {
+  const { jobId, epoch } = attempt;
+  const reply = await runScript(
+    redis,
+    APPEND,
+    [jobKey(jobId), eventsKey(jobId)],
+    [epoch, nowMs, ...events.flatMap(eventArgs)],
+  );
+  return reply as "ok" | "cancel" | "fenced";
+}
+
+export interface JobEnd {
+  state: TerminalState;
+  usage: Usage | null;
+  result: GenerationResult | null;
+  error: JobError | null;
+  /** What is not yet published, `end` the last. */
+  events: SequencedEvent[];
+  retentionSeconds: number;
+}
+
+/** `committed`, or why nothing changed: the job is gone, ended already, or runs under another epoch. */
+export async function commitJob(
+  redis: Redis,
+  attempt: Attempt,
+  end: JobEnd,
+  nowMs: number,
+): Promise<"committed" | "gone" | JobState> {
+  const { jobId, epoch } = attempt;
+  const json = (value: object | null) => (value === null ? "" : JSON.stringify(value));
+  const reply = await runScript(
+    redis,
+    COMMIT,
+    [jobKey(jobId), eventsKey(jobId)],
+    [
+      epoch,
+      end.state,
+      nowMs,
+      end.retentionSeconds,
+      json(end.usage),
+      json(end.result),
+      json(end.error),
+      ...end.events.flatMap(eventArgs),
+    ],
+  );
+  return reply as "committed" | "gone" | JobState;
+}
+
+/** Back to `queued`. The caller returns the BullMQ job to its queue as well. */
+export async function handBackJob(
+  redis: Redis,
+  attempt: Attempt,
+  options: { engineCrashed: boolean },
+  nowMs: number,
+): Promise<{ handedBack: boolean }> {
+  const args = [attempt.epoch, nowMs, options.engineCrashed ? "1" : "0"];
+  return { handedBack: (await runScript(redis, HAND_BACK, [jobKey(attempt.jobId)], args)) === 1 };
+}
+
+/** `asked`: it runs, and its worker has to be told (`CANCEL_CHANNEL`). */
+export async function cancelJob(
+  redis: Redis,
+  jobId: string,
+  options: { retentionSeconds: number },
+  nowMs: number,
+): Promise<"gone" | "ended" | "cancelled" | "asked"> {
+  const args = [nowMs, options.retentionSeconds];
+  const reply = await runScript(redis, CANCEL, [jobKey(jobId), eventsKey(jobId)], args);
+  return reply as "gone" | "ended" | "cancelled" | "asked";
+}
+
+function eventArgs({ seq, event }: SequencedEvent): (string | number)[] {
+  return [seq, event.type, JSON.stringify(event.data)];
+}

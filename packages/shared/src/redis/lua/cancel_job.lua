@@ -1,0 +1,23 @@
+-- Cancels a queued job at once; a running one is only marked, for its worker to stop it and commit the end.
+--
+-- KEYS 1 record, 2 events
+-- ARGV 1 now (ms), 2 seconds to keep the job
+-- Returns 'gone', 'ended', 'cancelled' or 'asked'.
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
+if not job[1] then
+  return 'gone'
+end
+if job[1] == 'running' then
+  redis.call('HSET', KEYS[1], 'cancelRequested', '1')
+  return 'asked'
+end
+if job[1] ~= 'queued' then
+  return 'ended'
+end
+redis.call('HSET', KEYS[1], 'state', 'cancelled', 'endedAtMs', ARGV[1])
+local data = '{"status":"cancelled","usage":null,"finish_reason":null}'
+local id = redis.call('XADD', KEYS[2], job[2] .. '-*', 'type', 'end', 'data', data)
+redis.call('PUBLISH', KEYS[2], '{"id":"' .. id .. '","type":"end","data":' .. data .. '}')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return 'cancelled'

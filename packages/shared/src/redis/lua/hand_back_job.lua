@@ -1,0 +1,14 @@
+-- Gives a running job back to its queue: the next claim begins a new attempt.
+--
+-- KEYS 1 record
+-- ARGV 1 epoch, 2 now (ms), 3 '1' when the attempt ended in the death of its engine
+-- Returns 1, or 0 when the job does not run under this epoch.
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
+if job[1] ~= 'running' or job[2] ~= ARGV[1] then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAtMs', ARGV[2])
+if ARGV[3] == '1' then
+  redis.call('HINCRBY', KEYS[1], 'crashes', 1)
+end
+return 1

@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Redis } from "ioredis";
+
+/** A Lua command: one file, loaded once, run by its digest and sent whole when the server forgot it. */
+export interface Script {
+  source: string;
+  sha1: string;
+}
+
+export function loadScript(fileName: string): Script {
+  const source = readFileSync(new URL(`lua/${fileName}`, import.meta.url), "utf8");
+  return { source, sha1: createHash("sha1").update(source).digest("hex") };
+}
+
+export async function runScript(
+  redis: Redis,
+  script: Script,
+  keys: string[],
+  args: (string | number)[],
+): Promise<unknown> {
+  try {
+    return await redis.evalsha(script.sha1, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+    return await redis.eval(script.source, keys.length, ...keys, ...args);
+  }
+}
