@@ -1,0 +1,98 @@
+import { availableParallelism } from "node:os";
+import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
+import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
+import { defaultCacheDir } from "@quern/shared/models/model-files";
+import { parseEnv } from "@quern/shared/process/env";
+import { z } from "zod";
+import type { EngineOptions } from "./engine/protocol.ts";
+
+const envSchema = z.object({
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
+  QUERN_MODEL: z.string().default("tiny-qwen3"),
+  QUERN_MODELS_FILE: z.string().optional(),
+  QUERN_MODEL_CACHE_DIR: z.string().optional(),
+  XDG_CACHE_HOME: z.string().optional(),
+  HF_ENDPOINT: z.url().optional(),
+  HF_TOKEN: z.string().optional(),
+  QUERN_SLOTS: z.coerce.number().int().min(1).max(512).optional(),
+  QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
+  QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
+  QUERN_RETENTION_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(24 * 3_600),
+  QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).default(100),
+  QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
+  QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.string().optional(),
+});
+export type WorkerEnv = z.infer<typeof envSchema>;
+
+/** @throws QuernError `config_invalid` naming every variable at fault. */
+export function readEnv(env: NodeJS.ProcessEnv = process.env): WorkerEnv {
+  return parseEnv(envSchema, env);
+}
+
+export interface WorkerConfig {
+  redisUrl: string;
+  model: {
+    /** An alias of the catalogue, a path, or where to download from. */
+    spec: string;
+    catalogueFile: string;
+    cacheDir: string;
+    hfEndpoint: string | null;
+    hfToken: string | null;
+  };
+  engine: {
+    threads: number;
+    /** null: what the catalogue says. */
+    slots: number | null;
+    contextTokens: number | null;
+  };
+  /** How long an ended job and its events stay readable. */
+  retentionSeconds: number;
+  drainGraceMs: number;
+  log: { format: "pretty" | "json"; level: string };
+  telemetry: boolean;
+}
+
+export function toConfig(env: WorkerEnv): WorkerConfig {
+  return {
+    redisUrl: env.REDIS_URL,
+    model: {
+      spec: env.QUERN_MODEL,
+      catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
+      cacheDir: defaultCacheDir({
+        QUERN_MODEL_CACHE_DIR: env.QUERN_MODEL_CACHE_DIR,
+        XDG_CACHE_HOME: env.XDG_CACHE_HOME,
+      }),
+      hfEndpoint: env.HF_ENDPOINT ?? null,
+      hfToken: env.HF_TOKEN ?? null,
+    },
+    engine: {
+      threads: env.QUERN_THREADS ?? availableParallelism(),
+      slots: env.QUERN_SLOTS ?? null,
+      contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
+    },
+    retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
+    log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
+    telemetry:
+      env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined,
+  };
+}
+
+/** What the engine child is told: the catalogue's entry, changed where the configuration says so. */
+export function engineOptions(
+  engine: WorkerConfig["engine"],
+  telemetry: boolean,
+  entry: CatalogueEntry,
+  modelPath: string,
+): EngineOptions {
+  const { kvType, thinking, sampling } = entry;
+  const slots = engine.slots ?? entry.slots;
+  const contextTokens = engine.contextTokens ?? entry.contextTokens;
+  return { modelPath, slots, contextTokens, threads: engine.threads, kvType, thinking, sampling, telemetry };
+}

@@ -1,0 +1,120 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type { JobError, JobRecord } from "@quern/shared/contract/job";
+import type { TerminalState } from "@quern/shared/contract/lifecycle";
+import type { TokenEvent } from "@quern/shared/contract/token-event";
+import { type Attempt, commitJob, handBackJob } from "@quern/shared/redis/job-store";
+import type { Redis } from "ioredis";
+import { toJobError } from "../engine/job-error.ts";
+import type { Generated } from "../engine/protocol.ts";
+import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
+import { EventPublisher } from "./event-publisher.ts";
+import type { StopReason } from "./running-jobs.ts";
+
+/** A job whose engine died under it this often is taken for the cause. */
+export const MAX_CRASHES = 3;
+
+/** How an attempt ended. Only `queued` is not the end of the job: it waits for its next attempt. */
+export type AttemptEnd = TerminalState | "queued" | "lost";
+
+export interface AttemptOutcome {
+  end: AttemptEnd;
+  generated: Generated | null;
+  error: JobError | null;
+}
+
+export interface AttemptOptions {
+  redis: Redis;
+  record: JobRecord;
+  engine: EngineProcess;
+  retentionSeconds: number;
+  traceparent: string | null;
+  /** Aborted with a StopReason. */
+  stop: AbortController;
+}
+
+/**
+ * One attempt at a claimed job, from its request to its commit:
+ *
+ *   generate ──ended──▶ commit completed          stopped: cancelled ▶ commit cancelled, with what there is
+ *      │  └──refused──▶ commit failed                      draining  ▶ hand back
+ *      └──engine died─▶ hand back, at the third time commit failed   lost ▶ nothing
+ *
+ * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
+ */
+export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcome> {
+  const { redis, record, engine, traceparent, stop } = options;
+  const publisher = new EventPublisher(redis, attemptOf(record), (reply) =>
+    stop.abort((reply === "cancel" ? "cancelled" : "lost") satisfies StopReason),
+  );
+  const { id, request } = record;
+  let generated: Generated;
+  try {
+    const onDeltas = publisher.push.bind(publisher);
+    generated = await engine.generate({ id, request, traceparent }, onDeltas, stop.signal);
+  } catch (error) {
+    if (!(error instanceof EngineDied))
+      return commitEnd(options, publisher, "failed", null, toJobError(error));
+    if (stop.signal.reason === "cancelled") return commitEnd(options, publisher, "cancelled", null, null);
+    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, { engineCrashed: true });
+    return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
+  }
+  if (generated.result.finishReason !== null) {
+    return commitEnd(options, publisher, "completed", generated, null);
+  }
+  switch (stop.signal.reason as StopReason) {
+    case "cancelled":
+      return commitEnd(options, publisher, "cancelled", generated, null);
+    case "draining":
+      return handBack(options, { engineCrashed: false });
+    case "lost":
+      return { end: "lost", generated, error: null };
+  }
+}
+
+/** Ends a job that is not run at all: it was cancelled while it waited, or has crashed its engine too often. */
+export function commitWithoutRunning(
+  options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
+): Promise<AttemptOutcome> {
+  const publisher = new EventPublisher(options.redis, attemptOf(options.record), () => {});
+  return options.record.cancelRequested
+    ? commitEnd(options, publisher, "cancelled", null, null)
+    : commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
+}
+
+async function commitEnd(
+  { redis, record, retentionSeconds }: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
+  publisher: EventPublisher,
+  state: TerminalState,
+  generated: Generated | null,
+  error: JobError | null,
+): Promise<AttemptOutcome> {
+  const usage = generated?.usage ?? null;
+  const finishReason = generated?.result.finishReason ?? null;
+  const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
+  const failure: TokenEvent[] =
+    error === null ? [] : [{ type: "error", data: { code: error.code, message: error.message } }];
+  const events = await publisher.finish([...failure, end]);
+  const result = generated?.result ?? null;
+  const job = { state, usage, result, error, events, retentionSeconds };
+  const reply = await commitJob(redis, attemptOf(record), job, Date.now());
+  // A commit that Redis carried out, and whose reply was cut off, finds its own work when it is sent again.
+  return { end: reply === "committed" || reply === state ? state : "lost", generated, error };
+}
+
+async function handBack(
+  { redis, record }: AttemptOptions,
+  options: { engineCrashed: boolean },
+): Promise<AttemptOutcome> {
+  const { handedBack } = await handBackJob(redis, attemptOf(record), options, Date.now());
+  return { end: handedBack ? "queued" : "lost", generated: null, error: null };
+}
+
+function attemptOf(record: JobRecord): Attempt {
+  return { jobId: record.id, epoch: record.attempt };
+}
+
+function crashedTooOften(cause: string): JobError {
+  return toJobError(
+    new QuernError("engine_crashed", `the engine died ${MAX_CRASHES} times while it ran this job: ${cause}`),
+  );
+}

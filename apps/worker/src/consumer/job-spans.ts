@@ -1,0 +1,67 @@
+import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { JobRecord } from "@quern/shared/contract/job";
+import { QUEUE_NAME } from "@quern/shared/contract/names";
+import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
+import { contextFromTraceparent, traceparentOf } from "@quern/shared/process/trace-context";
+import type { AttemptOutcome } from "./attempt.ts";
+
+/** The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `chat <model>`. */
+export interface AttemptSpans {
+  /** What the engine child hangs its own spans on. */
+  readonly traceparent: string | null;
+  end(outcome: AttemptOutcome): void;
+}
+
+export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpans {
+  const tracer = trace.getTracer("quern-worker");
+  const submitted = contextFromTraceparent(record.traceparent);
+  tracer.startSpan("queue wait", { startTime: record.queuedAtMs }, submitted).end(nowMs);
+  const process = tracer.startSpan(
+    `process ${QUEUE_NAME}`,
+    {
+      kind: SpanKind.CONSUMER,
+      startTime: nowMs,
+      attributes: {
+        [ATTRIBUTES.messagingSystem]: "bullmq",
+        [ATTRIBUTES.messagingOperation]: "process",
+        [ATTRIBUTES.messagingDestination]: QUEUE_NAME,
+        [ATTRIBUTES.messagingMessageId]: record.id,
+        [ATTRIBUTES.attempt]: record.attempt,
+      },
+    },
+    submitted,
+  );
+  const chat = tracer.startSpan(
+    `chat ${record.model}`,
+    {
+      startTime: nowMs,
+      attributes: {
+        [ATTRIBUTES.genAiOperation]: "chat",
+        [ATTRIBUTES.genAiProvider]: "quern",
+        [ATTRIBUTES.genAiRequestModel]: record.model,
+      },
+    },
+    trace.setSpan(submitted, process),
+  );
+  return {
+    traceparent: traceparentOf(chat),
+    end: ({ generated, error, end }) => {
+      if (generated !== null) {
+        chat.setAttributes({
+          [ATTRIBUTES.genAiInputTokens]: generated.usage.promptTokens,
+          [ATTRIBUTES.genAiOutputTokens]: generated.usage.completionTokens,
+          [ATTRIBUTES.genAiFinishReasons]: [generated.result.finishReason ?? end],
+        });
+      }
+      for (const span of [chat, process]) endSpan(span, error);
+    },
+  };
+}
+
+function endSpan(span: Span, error: AttemptOutcome["error"]): void {
+  if (error !== null) {
+    span.setAttribute(ATTRIBUTES.errorType, error.code);
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
+  span.end();
+}

@@ -1,0 +1,174 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EngineOptions } from "../engine/protocol.ts";
+import { EngineDied, EngineProcess } from "./engine-process.ts";
+
+const models = join(import.meta.dirname, "..", "..", "..", "..", "models");
+const never = new AbortController().signal;
+
+function engineOptions(fileName: string, slots: number): EngineOptions {
+  return {
+    modelPath: join(models, fileName),
+    slots,
+    contextTokens: 1024,
+    threads: 1,
+    kvType: "f16",
+    thinking: "optional",
+    sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
+    telemetry: false,
+  };
+}
+
+function ask(question: string, changes: Partial<GenerationRequest> = {}): GenerationRequest {
+  return {
+    messages: [{ role: "user", content: question }],
+    tools: [],
+    templateOptions: {},
+    sampling: {},
+    seed: 1,
+    maxTokens: null,
+    stop: [],
+    ...changes,
+  };
+}
+
+let nextId = 1;
+function generate(engine: EngineProcess, request: GenerationRequest, signal = never) {
+  const deltas: object[] = [];
+  const id = `job_${nextId++}`;
+  const done = engine.generate({ id, request, traceparent: null }, (more) => deltas.push(...more), signal);
+  return { deltas, done };
+}
+
+describe("the dense demo model", () => {
+  let engine: EngineProcess;
+  beforeAll(async () => {
+    engine = await EngineProcess.start(engineOptions("tiny-qwen3-q8_0.gguf", 8), never);
+  });
+  afterAll(() => engine.close());
+
+  test("tells what it loaded", () => {
+    expect(engine.facts).toMatchObject({
+      architecture: "qwen3",
+      parameters: 1_717_280,
+      experts: null,
+      trainedContextTokens: 2048,
+    });
+  });
+
+  test("thinks, then answers", async () => {
+    const { done, deltas } = generate(engine, ask("What is the capital of France?"));
+    const { result, usage } = await done;
+    expect(result.text).toBe("The capital of France is Paris.");
+    expect(result.reasoning).toContain("France");
+    expect(result.finishReason).toBe("stop");
+    expect(usage.promptTokens).toBe(await engine.countPromptTokens(ask("What is the capital of France?")));
+    expect(usage.reasoningTokens).toBeGreaterThan(3);
+    expect(usage.completionTokens).toBeGreaterThan(usage.reasoningTokens);
+    const joined = (key: "text" | "reasoning") =>
+      deltas.map((delta) => (delta as Record<string, string>)[key] ?? "").join("");
+    expect(joined("text")).toBe(result.text);
+    expect(joined("reasoning")).toBe(result.reasoning);
+  });
+
+  test("stops at max_tokens and at a stop string", async () => {
+    const plain = { templateOptions: { enable_thinking: false } };
+    const cut = await generate(engine, ask("What is the capital of France?", { ...plain, maxTokens: 2 }))
+      .done;
+    expect(cut.result.finishReason).toBe("length");
+    expect(cut.usage.completionTokens).toBe(2);
+    const stopped = await generate(
+      engine,
+      ask("What is the capital of France?", { ...plain, stop: [" is P"] }),
+    ).done;
+    expect(stopped.result).toMatchObject({ text: "The capital of France", finishReason: "stop" });
+  });
+
+  test("a prompt that leaves no room is refused with both numbers", async () => {
+    await expect(generate(engine, ask("word ".repeat(1100))).done).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      message: expect.stringMatching(/has \d{4} tokens.*takes 1023/),
+    });
+  });
+
+  test("generates to the last token of the context, and no further", async () => {
+    // A high temperature keeps it talking; prompt and completion fill the slot exactly.
+    const request = ask("Tell me a story about a fox.", { sampling: { temperature: 2 }, stop: [] });
+    const { result, usage } = await generate(engine, request).done;
+    expect(usage.promptTokens + usage.completionTokens).toBeLessThanOrEqual(1024);
+    if (result.finishReason === "length") expect(usage.promptTokens + usage.completionTokens).toBe(1024);
+  });
+
+  test("the same seed samples the same text, another seed another", async () => {
+    const sampled = (seed: number) =>
+      generate(
+        engine,
+        ask("Tell me a story about a fox.", { seed, sampling: { temperature: 1.5 }, maxTokens: 60 }),
+      ).done;
+    const [first, again, other] = await Promise.all([sampled(7), sampled(7), sampled(8)]);
+    expect(again.result.text).toBe(first.result.text);
+    expect(other.result.text).not.toBe(first.result.text);
+  });
+
+  test("text cannot end its own turn: control tokens in a message are plain characters", async () => {
+    const tokens = await engine.countPromptTokens(ask("a<|im_end|>b"));
+    expect(tokens).toBeGreaterThan((await engine.countPromptTokens(ask("ab"))) + 3);
+  });
+
+  test("a cancelled generation ends at once with what it had, and frees its slot", async () => {
+    const cancel = new AbortController();
+    const request = ask("Tell me a story about a fox.", { sampling: { temperature: 2 } });
+    const pending = Array.from({ length: 12 }, () => generate(engine, request, cancel.signal));
+    cancel.abort();
+    for (const { done } of pending) expect((await done).result.finishReason).toBeNull();
+    const after = await generate(engine, ask("What is the capital of France?")).done;
+    expect(after.result.text).toContain("Paris");
+  });
+
+  test("greedy text of 24 mixed requests over 8 slots equals each one alone", async () => {
+    const requests = readFileSync(join(models, "skills.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .filter((_, line) => line % 9 === 0)
+      .slice(0, 24)
+      .map((line) => {
+        const { messages, tools = [], enable_thinking } = JSON.parse(line);
+        return ask("", { messages, tools, templateOptions: { enable_thinking } });
+      });
+    const together = await Promise.all(requests.map((request) => generate(engine, request).done));
+    for (const [position, request] of requests.entries()) {
+      const alone = await generate(engine, request).done;
+      expect(together[position]?.result).toEqual(alone.result);
+      expect(together[position]?.usage).toEqual(alone.usage);
+    }
+  });
+});
+
+test("the MoE demo model answers, and says how many experts it has", async () => {
+  const engine = await EngineProcess.start(engineOptions("tiny-qwen3moe-q8_0.gguf", 2), never);
+  try {
+    expect(engine.facts).toMatchObject({ architecture: "qwen3moe", experts: { total: 4, used: 2 } });
+    const { result } = await generate(engine, ask("What is the capital of France?")).done;
+    expect(result.text).toContain("Paris");
+  } finally {
+    await engine.close();
+  }
+});
+
+test("a killed engine rejects what it ran, and says what it died of", async () => {
+  const engine = await EngineProcess.start(engineOptions("tiny-qwen3-q8_0.gguf", 2), never);
+  const { done } = generate(engine, ask("Tell me a story about a fox.", { sampling: { temperature: 2 } }));
+  process.kill(engine.pid, "SIGKILL");
+  await expect(done).rejects.toThrow(EngineDied);
+  expect(await engine.exited).toContain("SIGKILL");
+  await expect(generate(engine, ask("Hello")).done).rejects.toThrow(EngineDied);
+});
+
+test("a missing model file is refused with llama.cpp's reason", async () => {
+  await expect(EngineProcess.start(engineOptions("none.gguf", 1), never)).rejects.toMatchObject({
+    code: "model_load_failed",
+    message: expect.stringContaining("none.gguf"),
+  });
+});

@@ -1,0 +1,205 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import type { JobError } from "@quern/shared/contract/job";
+import type { Delta } from "../engine/output/generation-output.ts";
+import type { PromptRequest } from "../engine/prompt/prompt-template.ts";
+import type {
+  EngineCommand,
+  EngineOptions,
+  EngineReport,
+  Generated,
+  GenerationEvent,
+  LoadedModelFacts,
+} from "../engine/protocol.ts";
+
+const ENGINE_MAIN = new URL("../engine/main.ts", import.meta.url);
+
+/** Enough of what a dying child wrote to name its assertion. */
+const KEPT_OUTPUT_CHARACTERS = 2_000;
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/** The child died under this generation. Its text so far is void; the request may be tried again. */
+export class EngineDied extends Error {
+  override name = "EngineDied";
+}
+
+interface Pending<Value> {
+  resolve: (value: Value) => void;
+  reject: (error: Error) => void;
+}
+
+interface PendingGeneration extends Pending<Generated> {
+  onDeltas: (deltas: Delta[]) => void;
+}
+
+/**
+ * One engine child from fork to exit, seen from the worker. It is loaded once and never comes back:
+ * `EngineSupervisor` starts the next.
+ */
+export class EngineProcess {
+  readonly facts: LoadedModelFacts;
+  /** Resolves with what it died of, or `null` when it was closed. */
+  readonly exited: Promise<string | null>;
+  readonly #child: ChildProcess;
+  readonly #generations = new Map<string, PendingGeneration>();
+  readonly #counts = new Map<string, Pending<number>>();
+  #nextCountId = 1;
+
+  /** @throws QuernError `model_load_failed`; a child that dies while it loads counts as that too. */
+  static async start(options: EngineOptions, signal: AbortSignal): Promise<EngineProcess> {
+    const child = fork(ENGINE_MAIN, { execArgv: [], stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const kill = () => child.kill("SIGKILL");
+    process.once("exit", kill);
+    signal.addEventListener("abort", kill, { once: true });
+    const output = keepOutput(child);
+    const exited = once(child, "exit").then(([code, exitSignal]) => {
+      process.off("exit", kill);
+      return code === 0 ? null : describeDeath(code, exitSignal, output());
+    });
+    try {
+      send(child, { type: "load", options });
+      const facts = await Promise.race([
+        firstReport(child),
+        exited.then((death) => {
+          throw new QuernError(
+            "model_load_failed",
+            `the engine died while loading: ${death ?? "it just ended"}`,
+          );
+        }),
+      ]);
+      return new EngineProcess(child, facts, exited);
+    } catch (error) {
+      kill();
+      await exited;
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", kill);
+    }
+  }
+
+  private constructor(child: ChildProcess, facts: LoadedModelFacts, exited: Promise<string | null>) {
+    this.#child = child;
+    this.facts = facts;
+    child.on("message", (report: EngineReport) => this.#hear(report));
+    this.exited = exited.then((death) => {
+      this.#rejectAll(new EngineDied(death ?? "the engine was closed"));
+      return death;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  /**
+   * Runs one request. An abort of `signal` cancels it: it then resolves with what it had, `finishReason` null.
+   * @throws EngineDied, or a QuernError when the engine refuses the request.
+   */
+  async generate(
+    { id, request, traceparent }: { id: string; request: GenerationRequest; traceparent: string | null },
+    onDeltas: (deltas: Delta[]) => void,
+    signal: AbortSignal,
+  ): Promise<Generated> {
+    if (this.#generations.has(id)) throw new Error(`generation ${id} runs already`);
+    const cancel = () => send(this.#child, { type: "cancel", id });
+    try {
+      return await new Promise<Generated>((resolve, reject) => {
+        this.#generations.set(id, { resolve, reject, onDeltas });
+        if (!send(this.#child, { type: "generate", id, request, traceparent })) {
+          reject(new EngineDied("the engine is gone"));
+        }
+        if (signal.aborted) cancel();
+        else signal.addEventListener("abort", cancel, { once: true });
+      });
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      this.#generations.delete(id);
+    }
+  }
+
+  /** @throws EngineDied, or a QuernError when the template refuses the messages. */
+  countPromptTokens(request: PromptRequest): Promise<number> {
+    const id = String(this.#nextCountId++);
+    return new Promise<number>((resolve, reject) => {
+      this.#counts.set(id, { resolve, reject });
+      if (!send(this.#child, { type: "count", id, request })) reject(new EngineDied("the engine is gone"));
+    }).finally(() => this.#counts.delete(id));
+  }
+
+  /** Frees the model and ends the child; what still runs is dropped. A child that does not end is killed. */
+  async close(): Promise<void> {
+    const hardStop = setTimeout(() => this.#child.kill("SIGKILL"), CLOSE_TIMEOUT_MS);
+    send(this.#child, { type: "close" });
+    await this.exited;
+    clearTimeout(hardStop);
+  }
+
+  #hear(report: EngineReport): void {
+    switch (report.type) {
+      case "stepped":
+        for (const event of report.events) this.#hearGeneration(event);
+        return;
+      case "counted":
+        this.#counts.get(report.id)?.resolve(report.promptTokens);
+        return;
+      case "count_refused":
+        this.#counts.get(report.id)?.reject(fromJobError(report.error));
+        return;
+      case "loaded":
+      case "load_failed":
+        return; // `firstReport` heard it
+    }
+  }
+
+  #hearGeneration(event: GenerationEvent): void {
+    const pending = this.#generations.get(event.id);
+    if (event.type === "deltas") pending?.onDeltas(event.deltas);
+    else if (event.type === "generated") pending?.resolve(event.generated);
+    else pending?.reject(fromJobError(event.error));
+  }
+
+  #rejectAll(error: EngineDied): void {
+    for (const pending of [...this.#generations.values(), ...this.#counts.values()]) pending.reject(error);
+  }
+}
+
+async function firstReport(child: ChildProcess): Promise<LoadedModelFacts> {
+  const [report] = (await once(child, "message")) as [EngineReport];
+  if (report.type === "loaded") return report.facts;
+  throw report.type === "load_failed"
+    ? fromJobError(report.error)
+    : new Error(`the engine began with a report of type ${report.type}`);
+}
+
+/** false when the channel is closed already; the exit says why. */
+function send(child: ChildProcess, command: EngineCommand): boolean {
+  if (!child.connected) return false;
+  // An error means that the child dies at this moment: its exit is reported, and settles what waits.
+  child.send(command, undefined, undefined, () => {});
+  return true;
+}
+
+function fromJobError({ code, message, param }: JobError): QuernError {
+  return new QuernError(code as ErrorCode, message, param === null ? {} : { param });
+}
+
+function keepOutput(child: ChildProcess): () => string {
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (chunk: string) => {
+      text = (text + chunk).slice(-KEPT_OUTPUT_CHARACTERS);
+    });
+  }
+  return () => text;
+}
+
+/** `GGML_ASSERT(…) failed` when llama.cpp said so, else the last line of its output. */
+function describeDeath(code: number | null, signal: NodeJS.Signals | null, output: string): string {
+  const lines = output.trim().split("\n");
+  const line = lines.find((text) => text.includes("GGML_ASSERT")) ?? lines.at(-1) ?? "";
+  return [signal === null ? `exit code ${code}` : signal, line.trim()]
+    .filter((part) => part !== "")
+    .join(": ");
+}

@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { TokenText } from "./token-text.ts";
+
+// Byte tokens: the id is the byte.
+const detokenize = (tokens: readonly number[]) => new TextDecoder().decode(Uint8Array.from(tokens));
+
+function textsOf(bytes: number[]): string[] {
+  const text = new TokenText(detokenize);
+  return [...bytes.map((byte) => text.push(byte)), text.end()];
+}
+
+test("a character comes out whole, with its last byte", () => {
+  expect(textsOf([...Buffer.from("aé😀")])).toEqual(["a", "", "é", "", "", "", "😀", ""]);
+});
+
+test("bytes that form no character come out as U+FFFD, and hold nothing up", () => {
+  expect(textsOf([0xff, 0x61])).toEqual(["", "\uFFFDa", ""]);
+  expect(textsOf([0xff, 0xff, 0xff, 0xff, 0x61]).join("")).toBe("\uFFFD\uFFFD\uFFFD\uFFFDa");
+});
+
+test("a character cut off at the end comes out as U+FFFD", () => {
+  expect(textsOf([0x61, 0xf0, 0x9f])).toEqual(["a", "", "", "\uFFFD"]);
+});

@@ -1,0 +1,34 @@
+import type { LlamaModel, Token } from "node-llama-cpp";
+import { LiteralText } from "./literal-text.ts";
+import { outputBegin, type PromptRequest, promptTemplate } from "./prompt-template.ts";
+
+export interface Prompt {
+  tokens: Token[];
+  outputBegin: ReturnType<typeof outputBegin>;
+}
+
+/** Messages into the tokens that the model continues, by the model's own template and tokenizer. */
+export type PromptReader = (request: PromptRequest) => Prompt;
+
+export function promptReader(model: LlamaModel): PromptReader {
+  const source = model.fileInfo.metadata.tokenizer?.chat_template ?? null;
+  const render = promptTemplate(source, { bos: model.tokens.bosString, eos: model.tokens.eosString });
+  const literalText = new LiteralText(controlTokens(model));
+  const bos = model.tokens.shouldPrependBosToken && model.tokens.bos !== null ? [model.tokens.bos] : [];
+  return (request) => {
+    const text = render(literalText.mark(request));
+    const tokens = literalText.split(text).flatMap((piece) => model.tokenize(piece.text, !piece.literal));
+    return { tokens: [...bos, ...tokens], outputBegin: outputBegin(text) };
+  };
+}
+
+/** The longest first: where one begins like another, a pattern of alternatives takes the first that matches. */
+function controlTokens(model: LlamaModel): string[] {
+  const texts: string[] = [];
+  for (const token of model.iterateAllTokens()) {
+    if (!model.getTokenAttributes(token).control) continue;
+    const text = model.detokenize([token], true);
+    if (text !== "") texts.push(text);
+  }
+  return texts.sort((a, b) => b.length - a.length);
+}

@@ -1,0 +1,66 @@
+import { Template } from "@huggingface/jinja";
+import { QuernError } from "@quern/shared/contract/errors";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+
+export type PromptRequest = Pick<GenerationRequest, "messages" | "tools" | "templateOptions">;
+
+/** Renders a request as the text that the model continues. */
+export type PromptTemplate = (request: PromptRequest) => string;
+
+/** ChatML, which every Qwen was trained on, for files that carry no template of their own. It knows no tools. */
+const CHATML = `{%- for message in messages -%}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{{- '<|im_start|>assistant\\n' -}}`;
+
+/**
+ * @param source the model's own template (GGUF `tokenizer.chat_template`), null when the file has none.
+ * @throws QuernError `model_file_invalid` when it is no Jinja template.
+ */
+export function promptTemplate(
+  source: string | null,
+  tokens: { bos: string | null; eos: string | null },
+): PromptTemplate {
+  const template = compile(source ?? CHATML);
+  return (request) => {
+    try {
+      return template.render({
+        ...request.templateOptions,
+        messages: request.messages.map((message) => ({ ...message })),
+        // Templates ask `if tools`; an empty list must count as none.
+        tools: request.tools.length === 0 ? null : request.tools,
+        add_generation_prompt: true,
+        bos_token: tokens.bos ?? "",
+        eos_token: tokens.eos ?? "",
+      });
+    } catch (error) {
+      // Templates refuse what they can't express (`raise_exception`): an order of roles, a missing field.
+      throw new QuernError(
+        "invalid_request",
+        `the chat template of this model refuses these messages: ${error instanceof Error ? error.message : error}`,
+        { cause: error, param: "messages" },
+      );
+    }
+  };
+}
+
+function compile(source: string): Template {
+  try {
+    return new Template(source);
+  } catch (error) {
+    throw new QuernError(
+      "model_file_invalid",
+      `the chat template in the model file can't be read: ${error}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** What the model's first words mean after this prompt. */
+export function outputBegin(prompt: string): "thinking" | "undecided" | "answering" {
+  const end = prompt.trimEnd();
+  if (end.endsWith("<think>")) return "thinking";
+  return end.endsWith("</think>") ? "answering" : "undecided";
+}

@@ -1,0 +1,75 @@
+import type {
+  FinishReason,
+  GenerationRequest,
+  GenerationResult,
+  Sampling,
+  Usage,
+} from "@quern/shared/contract/generation";
+import type { JobError } from "@quern/shared/contract/job";
+import type { ModelDescription } from "@quern/shared/contract/worker";
+import type { Delta } from "./output/generation-output.ts";
+import type { PromptRequest } from "./prompt/prompt-template.ts";
+
+/** What a worker and its engine child say to each other over IPC. Both come from one checkout: no versions, no checks. */
+
+export interface EngineOptions {
+  modelPath: string;
+  slots: number;
+  /** Prompt and completion of one slot together. */
+  contextTokens: number;
+  threads: number;
+  kvType: "f16" | "q8_0";
+  thinking: ModelDescription["thinking"];
+  /** The model's sampling where the caller says nothing, per mode. */
+  sampling: { thinking: Sampling; plain: Sampling };
+  telemetry: boolean;
+}
+
+/** What loading taught about the model. */
+export interface LoadedModelFacts {
+  architecture: string;
+  parameters: number;
+  experts: { total: number; used: number } | null;
+  trainedContextTokens: number;
+  fileBytes: number;
+  weightsBytes: number;
+  contextBytes: number;
+  /** `cpu`, or the compute layer that runs it: cuda, metal, vulkan. */
+  device: string;
+}
+
+/** Unix milliseconds with fractions. */
+export interface GenerationTimings {
+  slotAtMs: number;
+  firstTokenAtMs: number | null;
+  endedAtMs: number;
+}
+
+/** A generation that ended by itself or was cancelled (then `finishReason` is null). */
+export interface Generated {
+  result: GenerationResult;
+  usage: Usage;
+  timings: GenerationTimings;
+}
+
+export type { FinishReason };
+
+export type EngineCommand =
+  | { type: "load"; options: EngineOptions }
+  | { type: "generate"; id: string; request: GenerationRequest; traceparent: string | null }
+  | { type: "cancel"; id: string }
+  | { type: "count"; id: string; request: PromptRequest }
+  | { type: "close" };
+
+export type GenerationEvent =
+  | { type: "deltas"; id: string; deltas: Delta[] }
+  | { type: "generated"; id: string; generated: Generated }
+  | { type: "refused"; id: string; error: JobError };
+
+export type EngineReport =
+  | { type: "loaded"; facts: LoadedModelFacts }
+  | { type: "load_failed"; error: JobError }
+  /** All that one step brought about. */
+  | { type: "stepped"; events: GenerationEvent[] }
+  | { type: "counted"; id: string; promptTokens: number }
+  | { type: "count_refused"; id: string; error: JobError };

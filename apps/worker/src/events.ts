@@ -1,0 +1,97 @@
+import type { JobRecord } from "@quern/shared/contract/job";
+import type { Logger } from "@quern/shared/process/logger";
+import type { AttemptOutcome } from "./consumer/attempt.ts";
+import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
+
+/** Everything a worker tells about itself: one function per business event, one log line each. Never any text of a job. */
+export interface WorkerEvents {
+  modelLoaded(model: string, options: EngineOptions, facts: LoadedModelFacts, tookMs: number): void;
+  modelDownloading(model: string, percent: number): void;
+  engineReady(enginePid: number): void;
+  engineDied(enginePid: number, death: string, runningJobs: number): void;
+  engineRestartFailed(error: Error, retryInMs: number): void;
+  attemptEnded(record: JobRecord, outcome: AttemptOutcome, nowMs: number): void;
+  attemptBroke(jobId: string, error: Error): void;
+  redisError(error: Error): void;
+  draining(runningJobs: number): void;
+  drained(): void;
+}
+
+export function workerEvents(log: Logger): WorkerEvents {
+  const redisErrors = onceInAWhile();
+  return {
+    modelLoaded(model, options, facts, tookMs) {
+      const { architecture, parameters, experts, device } = facts;
+      log.info(
+        {
+          model,
+          architecture,
+          parameters: withUnit(parameters),
+          experts: experts === null ? "dense" : `${experts.used} of ${experts.total} active`,
+          device,
+          slots: options.slots,
+          context_tokens_per_slot: options.contextTokens,
+          threads: options.threads,
+          weights: mebibytes(facts.weightsBytes),
+          kv_and_buffers: mebibytes(facts.contextBytes),
+          took_ms: Math.round(tookMs),
+        },
+        "model loaded",
+      );
+    },
+    modelDownloading: (model, percent) => log.info({ model, percent }, "downloading the model"),
+    engineReady: (enginePid) => log.info({ engine_pid: enginePid }, "engine is ready, taking jobs"),
+    engineDied: (enginePid, death, runningJobs) =>
+      log.error({ engine_pid: enginePid, death, running_jobs: runningJobs }, "engine died, restarting it"),
+    engineRestartFailed: (error, retryInMs) =>
+      log.error({ reason: error.message, retry_in_ms: retryInMs }, "engine did not come back"),
+    attemptEnded: (record, outcome, nowMs) => {
+      const line = attemptLine(record, outcome, nowMs);
+      if (outcome.error === null) log.info(line, `job ${outcome.end}`);
+      else log.warn(line, `job ${outcome.end}`);
+    },
+    attemptBroke: (jobId, error) => log.error({ job: jobId, err: error }, "attempt broke off, trying again"),
+    redisError: (error) => {
+      if (redisErrors()) log.warn({ reason: error.message }, "Redis does not answer; waiting for it");
+    },
+    draining: (runningJobs) => log.info({ running_jobs: runningJobs }, "draining: taking nothing new"),
+    drained: () => log.info("drained"),
+  };
+}
+
+function attemptLine(record: JobRecord, { generated, error }: AttemptOutcome, nowMs: number): object {
+  const { id, model, attempt, queuedAtMs } = record;
+  const line = { job: id, model, attempt, total_ms: nowMs - queuedAtMs };
+  if (error !== null) return { ...line, code: error.code, reason: error.message };
+  if (generated === null) return line;
+  const { usage, timings } = generated;
+  const { slotAtMs, firstTokenAtMs, endedAtMs } = timings;
+  const decodeMs = endedAtMs - (firstTokenAtMs ?? endedAtMs);
+  return {
+    ...line,
+    waited_ms: Math.round(slotAtMs - queuedAtMs),
+    ttft_ms: firstTokenAtMs === null ? null : Math.round(firstTokenAtMs - queuedAtMs),
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    tokens_per_s: decodeMs > 0 ? Math.round((usage.completionTokens / decodeMs) * 1_000) : null,
+  };
+}
+
+/** An outage produces an error per connection and retry: one line in five seconds tells it as well. */
+function onceInAWhile(): () => boolean {
+  let quietUntilMs = 0;
+  return () => {
+    if (performance.now() < quietUntilMs) return false;
+    quietUntilMs = performance.now() + 5_000;
+    return true;
+  };
+}
+
+function withUnit(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
+  return `${(count / 1e6).toFixed(1)}M`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

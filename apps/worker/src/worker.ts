@@ -1,0 +1,161 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import type { ModelDescription, WorkerRegistration, WorkerState } from "@quern/shared/contract/worker";
+import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
+import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
+import { ensureModelFile } from "@quern/shared/models/download";
+import { createLogger } from "@quern/shared/process/logger";
+import { tellReady } from "@quern/shared/process/supervised";
+import { startTelemetry } from "@quern/shared/process/telemetry";
+import { connectRedis } from "@quern/shared/redis/connect";
+import { engineOptions, type WorkerConfig } from "./config.ts";
+import { listenForCancels } from "./consumer/cancel-listener.ts";
+import { JobConsumer } from "./consumer/job-consumer.ts";
+import { RunningJobs } from "./consumer/running-jobs.ts";
+import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
+import { EngineSupervisor } from "./engine-process/engine-supervisor.ts";
+import { type WorkerEvents, workerEvents } from "./events.ts";
+import { downloadProgress } from "./model-download.ts";
+import { Heartbeat } from "./registration/heartbeat.ts";
+import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
+
+/**
+ * A worker from its model file to its last job: load, take jobs until `stop`, drain. Resolves when all is closed.
+ * @throws QuernError when the model can't be had or loaded.
+ */
+export async function runWorker(config: WorkerConfig, stop: AbortSignal): Promise<void> {
+  const events = workerEvents(createLogger({ service: "worker", ...config.log }));
+  await using _telemetry = await startTelemetry({ enabled: config.telemetry, serviceName: "quern-worker" });
+
+  const { entry, options } = await prepareModel(config, events, stop);
+  await using worker = await startWorker(config, entry, options, events, stop);
+  tellReady();
+  await aborted(stop);
+  await worker.drain(config.drainGraceMs);
+}
+
+async function prepareModel(
+  { model, engine, telemetry }: WorkerConfig,
+  events: WorkerEvents,
+  stop: AbortSignal,
+): Promise<{ entry: CatalogueEntry; options: EngineOptions }> {
+  const entry = findModel(await loadCatalogue(model.catalogueFile), model.spec);
+  const { cacheDir, hfEndpoint, hfToken } = model;
+  const modelPath = await ensureModelFile(entry, {
+    cacheDir,
+    signal: stop,
+    onProgress: downloadProgress(entry.alias, events),
+    ...(hfEndpoint === null ? {} : { hfEndpoint }),
+    ...(hfToken === null ? {} : { hfToken }),
+  });
+  return { entry, options: engineOptions(engine, telemetry, entry, modelPath) };
+}
+
+interface RunningWorker extends AsyncDisposable {
+  drain(graceMs: number): Promise<void>;
+}
+
+async function startWorker(
+  config: WorkerConfig,
+  entry: CatalogueEntry,
+  options: EngineOptions,
+  events: WorkerEvents,
+  stop: AbortSignal,
+): Promise<RunningWorker> {
+  await using started = new AsyncDisposableStack();
+  const redis = connectRedis(config.redisUrl, "work", events.redisError);
+  started.defer(() => redis.disconnect());
+  const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
+  started.defer(() => subscriber.disconnect());
+
+  const runningJobs = new RunningJobs();
+  let consumer: JobConsumer | null = null;
+  let heartbeat: Heartbeat | null = null;
+  let state: WorkerState = "loading";
+  const enter = (next: WorkerState) => {
+    // A draining worker stays that, whatever its engine does.
+    if (state !== "draining") state = next;
+    void heartbeat?.beat();
+  };
+
+  const loadingSinceMs = performance.now();
+  const engines = await EngineSupervisor.start(
+    options,
+    {
+      ready: (engine) => {
+        events.engineReady(engine.pid);
+        enter("ready");
+        consumer?.resume().catch(events.redisError);
+      },
+      died: (pid, death) => {
+        events.engineDied(pid, death, runningJobs.count);
+        enter("engine_down");
+        consumer?.pause().catch(events.redisError);
+      },
+      restartFailed: events.engineRestartFailed,
+    },
+    stop,
+  );
+  started.defer(() => engines.close());
+  const facts = engines.facts;
+  events.modelLoaded(entry.alias, options, facts, performance.now() - loadingSinceMs);
+
+  const description = describeModel(entry, options, facts);
+  const identity = {
+    id: `worker_${randomUUID()}`,
+    host: hostname(),
+    pid: process.pid,
+    startedAtMs: Date.now(),
+  };
+  heartbeat = new Heartbeat(redis, (): WorkerRegistration => {
+    const enginePid = engines.current?.pid ?? null;
+    const { slots } = options;
+    const busy = Math.min(runningJobs.count, slots);
+    return { ...identity, enginePid, slots, busy, state, lastSeenAtMs: Date.now(), description };
+  });
+
+  consumer = new JobConsumer({
+    redis,
+    model: entry.alias,
+    slots: options.slots,
+    retentionSeconds: config.retentionSeconds,
+    engines,
+    runningJobs,
+    events,
+  });
+  await listenForCancels(subscriber, runningJobs);
+  await answerTokenCounts(subscriber, redis, entry.alias, engines);
+  await heartbeat.start();
+  await consumer.start();
+
+  const parts = started.move();
+  const running = { consumer, heartbeat };
+  return {
+    drain: async (graceMs) => {
+      events.draining(runningJobs.count);
+      enter("draining");
+      await running.consumer.drain(graceMs);
+      await running.heartbeat.stop();
+      events.drained();
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+function describeModel(
+  entry: CatalogueEntry,
+  options: EngineOptions,
+  facts: LoadedModelFacts,
+): ModelDescription {
+  const { architecture, parameters, experts, fileBytes } = facts;
+  const { contextTokens, thinking } = options;
+  const { alias, aliases } = entry;
+  return { model: alias, aliases, architecture, parameters, experts, contextTokens, thinking, fileBytes };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,61 @@
+import { type Cluster, startCluster, until } from "@quern/testing/cluster";
+import { callApi, endedJob, type Job, readSse, type SseEvent, submitJob } from "@quern/testing/jobs-api";
+import { afterEach, expect, test } from "vitest";
+
+// Promise: the death of an engine loses no job and answers none twice.
+
+let cluster: Cluster | undefined;
+afterEach(() => cluster?.[Symbol.asyncDispose]());
+
+interface Workers {
+  data: { id: string; engine_pid: number | null; busy: number; state: string; slots: number }[];
+}
+
+test("8 jobs outlive the kill -9 of the engine that runs them, each with one result", async () => {
+  cluster = await startCluster({ workers: [{ slots: 8 }] });
+  const { url } = cluster;
+  const jobs = await Promise.all(
+    Array.from({ length: 8 }, (_, seed) =>
+      submitJob(url, {
+        model: "tiny-qwen3",
+        messages: [{ role: "user", content: "Tell me a story about a fox." }],
+        temperature: 2,
+        top_p: 1,
+        top_k: 0,
+        seed,
+      }),
+    ),
+  );
+  const streams = jobs.map(async ({ id }) => Array.fromAsync(readSse(await fetch(`${url}/v1/jobs/${id}/events`))));
+  const enginePid = await until(async () => {
+    const statuses = await Promise.all(jobs.map(({ id }) => callApi<Job>(`${url}/v1/jobs/${id}`)));
+    if (!statuses.every(({ status }) => status === "running")) return null;
+    return (await callApi<Workers>(`${url}/v1/workers`)).data[0]?.engine_pid;
+  });
+  process.kill(enginePid, "SIGKILL");
+
+  const ended = await Promise.all(jobs.map(({ id }) => endedJob(url, id)));
+  for (const job of ended) {
+    expect(job).toMatchObject({ status: "completed", attempt: 2, error: null });
+    const { usage, response } = job;
+    expect(response?.body.usage).toEqual(usage);
+  }
+  for (const [position, stream] of streams.entries()) {
+    const events = await stream;
+    expect(events.filter(({ event }) => event === "restart")).toHaveLength(1);
+    expect(events.filter(({ event }) => event === "end")).toHaveLength(1);
+    expect(textAfterRestart(events)).toBe(ended[position]?.response?.body.choices[0]?.message.content ?? "");
+  }
+  const workers = await callApi<Workers>(`${url}/v1/workers`);
+  expect(workers.data).toMatchObject([{ state: "ready" }]);
+  expect(workers.data[0]?.engine_pid).not.toBe(enginePid);
+});
+
+function textAfterRestart(events: SseEvent[]): string {
+  const restart = events.findLastIndex(({ event }) => event === "restart");
+  return events
+    .slice(restart + 1)
+    .filter(({ event }) => event === "delta")
+    .map(({ data }) => (JSON.parse(data) as { text?: string }).text ?? "")
+    .join("");
+}

@@ -1,0 +1,87 @@
+import { type Cluster, startCluster } from "@quern/testing/cluster";
+import { callApi, endedJob, type Job, readSse, type SseEvent, submitJob } from "@quern/testing/jobs-api";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+// Promise: the events of a job concatenate to its result, from any point and to anyone, and a cancelled job stops.
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster({ workers: [{ slots: 4 }] });
+});
+afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+const capital = { model: "tiny-qwen3", messages: [{ role: "user", content: "What is the capital of France?" }] };
+/** Hot sampling keeps a tiny model talking until its context is full: about a second. */
+const rambling = {
+  model: "tiny-qwen3",
+  messages: [{ role: "user", content: "Tell me a story about a fox." }],
+  temperature: 2,
+  top_p: 1,
+  top_k: 0,
+  seed: 3,
+};
+
+async function eventsOf(id: string, lastEventId?: string): Promise<SseEvent[]> {
+  const headers = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+  const reply = await fetch(`${cluster.url}/v1/jobs/${id}/events`, { headers });
+  expect(reply.status).toBe(200);
+  return Array.fromAsync(readSse(reply));
+}
+
+function joined(events: SseEvent[], key: "text" | "reasoning"): string {
+  return events
+    .filter(({ event }) => event === "delta")
+    .map(({ data }) => (JSON.parse(data) as Record<string, string>)[key] ?? "")
+    .join("");
+}
+
+test("followed live, and read again afterwards, the events are the same and give the result", async () => {
+  const { id } = await submitJob(cluster.url, capital);
+  const live = await eventsOf(id);
+  expect(live.map(({ event }) => event)).toEqual(["start", ...live.slice(2).map(() => "delta"), "end"]);
+  const job = await endedJob(cluster.url, id);
+  const message = job.response?.body.choices[0]?.message;
+  expect(message?.content).toContain("Paris");
+  expect(joined(live, "text")).toBe(message?.content);
+  expect(joined(live, "reasoning")).toBe(message?.reasoning_content);
+  expect(JSON.parse(live.at(-1)?.data ?? "")).toMatchObject({
+    status: "completed",
+    finish_reason: "stop",
+    usage: job.usage,
+  });
+  expect(await eventsOf(id)).toEqual(live);
+});
+
+test("a reader that comes back goes on after the last event it saw", async () => {
+  const { id } = await submitJob(cluster.url, rambling);
+  const all = await eventsOf(id);
+  expect(all.length).toBeGreaterThan(5);
+  for (const [position, { id: seen }] of all.entries()) {
+    expect(await eventsOf(id, seen ?? "")).toEqual(all.slice(position + 1));
+  }
+});
+
+test("a running job that is cancelled stops, keeps what it wrote, and frees its slot", async () => {
+  const { id } = await submitJob(cluster.url, { ...rambling, seed: 4 });
+  const seen: SseEvent[] = [];
+  for await (const event of readSse(await fetch(`${cluster.url}/v1/jobs/${id}/events`))) {
+    seen.push(event);
+    if (seen.length === 3) await callApi<Job>(`${cluster.url}/v1/jobs/${id}/cancel`, { method: "POST" });
+  }
+  expect(JSON.parse(seen.at(-1)?.data ?? "")).toMatchObject({ status: "cancelled" });
+  const job = await callApi<Job>(`${cluster.url}/v1/jobs/${id}`);
+  expect(job.status).toBe("cancelled");
+  expect(job.usage?.completion_tokens).toBeLessThan(900);
+  expect((await endedJob(cluster.url, (await submitJob(cluster.url, capital)).id)).status).toBe("completed");
+});
+
+test("a queued job that is cancelled never runs", async () => {
+  const running = await Promise.all(
+    Array.from({ length: 4 }, (_, seed) => submitJob(cluster.url, { ...rambling, seed })),
+  );
+  const { id } = await submitJob(cluster.url, capital);
+  const cancelled = await callApi<Job>(`${cluster.url}/v1/jobs/${id}/cancel`, { method: "POST" });
+  expect(cancelled).toMatchObject({ status: "cancelled", attempt: 0 });
+  expect((await eventsOf(id)).map(({ event }) => event)).toEqual(["end"]);
+  for (const job of running) await callApi(`${cluster.url}/v1/jobs/${job.id}/cancel`, { method: "POST" });
+});
