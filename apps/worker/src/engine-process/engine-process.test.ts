@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { EngineOptions } from "../engine/protocol.ts";
+import type { EngineOptions, Generated } from "../engine/protocol.ts";
 import { EngineDied, EngineProcess } from "./engine-process.ts";
 
 const models = join(import.meta.dirname, "..", "..", "..", "..", "models");
@@ -93,14 +93,6 @@ describe("the dense demo model", () => {
     });
   });
 
-  test("generates to the last token of the context, and no further", async () => {
-    // A high temperature keeps it talking; prompt and completion fill the slot exactly.
-    const request = ask("Tell me a story about a fox.", { sampling: { temperature: 2 }, stop: [] });
-    const { result, usage } = await generate(engine, request).done;
-    expect(usage.promptTokens + usage.completionTokens).toBeLessThanOrEqual(1024);
-    if (result.finishReason === "length") expect(usage.promptTokens + usage.completionTokens).toBe(1024);
-  });
-
   test("the same seed samples the same text, another seed another", async () => {
     const sampled = (seed: number) =>
       generate(
@@ -140,18 +132,22 @@ describe("the dense demo model", () => {
     const together = await Promise.all(requests.map((request) => generate(engine, request).done));
     for (const [position, request] of requests.entries()) {
       const alone = await generate(engine, request).done;
-      expect(together[position]?.result).toEqual(alone.result);
+      expect(withoutCallIds(together[position]?.result)).toEqual(withoutCallIds(alone.result));
       expect(together[position]?.usage).toEqual(alone.usage);
     }
   });
 });
 
-test("the MoE demo model answers, and says how many experts it has", async () => {
-  const engine = await EngineProcess.start(engineOptions("tiny-qwen3moe-q8_0.gguf", 2), never);
+test("the MoE demo model answers, says how many experts it has, and fills a slot to its last token", async () => {
+  const options = { ...engineOptions("tiny-qwen3moe-q8_0.gguf", 2), contextTokens: 64 };
+  const engine = await EngineProcess.start(options, never);
   try {
     expect(engine.facts).toMatchObject({ architecture: "qwen3moe", experts: { total: 4, used: 2 } });
     const { result } = await generate(engine, ask("What is the capital of France?")).done;
     expect(result.text).toContain("Paris");
+    const cut = await generate(engine, ask("Tell me a story about a fox.")).done;
+    expect(cut.result.finishReason).toBe("length");
+    expect(cut.usage.promptTokens + cut.usage.completionTokens).toBe(64);
   } finally {
     await engine.close();
   }
@@ -172,3 +168,8 @@ test("a missing model file is refused with llama.cpp's reason", async () => {
     message: expect.stringContaining("none.gguf"),
   });
 });
+
+/** A call's id is made of its job's, which differs between two jobs that say the same. */
+function withoutCallIds(result: Generated["result"] | undefined): object | undefined {
+  return result && { ...result, toolCalls: result.toolCalls.map((call) => call.function) };
+}
