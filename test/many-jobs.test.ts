@@ -11,7 +11,9 @@ beforeAll(async () => {
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 test("64 jobs at once on 8 slots equal each one alone", { timeout: 120_000 }, async () => {
-  const probes = readProbes().filter((_, position) => position % 3 === 0).slice(0, 64);
+  const probes = readProbes()
+    .filter((_, position) => position % 3 === 0)
+    .slice(0, 64);
   expect(probes).toHaveLength(64);
   const submitted = await Promise.all(probes.map((probe) => submitJob(cluster.url, chatBodyOf(probe))));
   const together = await Promise.all(submitted.map(({ id }) => endedJob(cluster.url, id)));
@@ -25,10 +27,15 @@ test("64 jobs at once on 8 slots equal each one alone", { timeout: 120_000 }, as
 function outcomeOf({ status, attempt, usage, response }: Job): object {
   expect(usage?.total_tokens).toBe((usage?.prompt_tokens ?? 0) + (usage?.completion_tokens ?? 0));
   expect(response?.body.usage).toEqual(usage);
-  return { status, attempt, usage, choices: response?.body.choices.map(({ message, finish_reason }) => ({
-    content: message.content,
-    reasoning: message.reasoning_content,
-    calls: message.tool_calls?.map((call) => call.function),
-    finish_reason,
-  })) };
+  return {
+    status,
+    attempt,
+    usage,
+    choices: response?.body.choices.map(({ message, finish_reason }) => ({
+      content: message.content,
+      reasoning: message.reasoning_content,
+      calls: message.tool_calls?.map((call) => call.function),
+      finish_reason,
+    })),
+  };
 }

@@ -1,5 +1,5 @@
-import { callApi, type ChatCompletion, chatBodyOf, type Probe, readProbes } from "@quern/testing/jobs-api";
 import { type Cluster, startCluster } from "@quern/testing/cluster";
+import { type ChatCompletion, callApi, chatBodyOf, type Probe, readProbes } from "@quern/testing/jobs-api";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 // Promise: the demo models answer through the whole path as they were published.
@@ -24,7 +24,8 @@ test("all 220 probes are answered as expected, 8 at a time", { timeout: 120_000 
         const message = choices[0]?.message;
         const answered = { answer: spoken(message), reasoning: message?.reasoning_content ?? "" };
         const expected = { answer: probe.expected, reasoning: probe.reasoning ?? "" };
-        if (JSON.stringify(answered) !== JSON.stringify(expected)) wrong.push({ id: probe.id, answered, expected });
+        if (JSON.stringify(answered) !== JSON.stringify(expected))
+          wrong.push({ id: probe.id, answered, expected });
       }
     }),
   );

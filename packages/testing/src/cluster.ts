@@ -125,7 +125,9 @@ async function stop(started: ClusterProcess): Promise<void> {
 }
 
 /** Asks again and again until the condition holds; the test's own time-out ends it otherwise. */
-export async function until<Value>(condition: () => Promise<Value | null | undefined | false>): Promise<Value> {
+export async function until<Value>(
+  condition: () => Promise<Value | null | undefined | false>,
+): Promise<Value> {
   for (;;) {
     const value = await condition();
     if (value !== null && value !== undefined && value !== false) return value;

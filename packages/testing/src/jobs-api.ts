@@ -71,7 +71,8 @@ export async function callApi<Reply>(
       : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
   });
   const text = await reply.text();
-  if (reply.status !== status) throw new Error(`${method} ${url}: ${reply.status} instead of ${status}: ${text}`);
+  if (reply.status !== status)
+    throw new Error(`${method} ${url}: ${reply.status} instead of ${status}: ${text}`);
   return JSON.parse(text) as Reply;
 }
 

@@ -19,12 +19,20 @@ for position, field in pairs({ [5] = 'usage', [6] = 'result', [7] = 'error' }) d
     redis.call('HSET', KEYS[1], field, ARGV[position])
   end
 end
+-- A command whose reply was cut off with the connection is sent again: events that are there already are passed over.
+local published = 0
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if last and string.match(last[1], '^%d+') == ARGV[1] then
+  published = tonumber(string.match(last[1], '%d+$'))
+end
 for i = 8, #ARGV, 3 do
-  local id = ARGV[1] .. '-' .. ARGV[i]
-  redis.call('XADD', KEYS[2], id, 'type', ARGV[i + 1], 'data', ARGV[i + 2])
-  redis.call('PUBLISH', KEYS[2], '{"id":"' .. id .. '","type":"' .. ARGV[i + 1] .. '","data":' .. ARGV[i + 2] .. '}')
-  if ARGV[i + 1] == 'delta' then
-    redis.call('HSETNX', KEYS[1], 'firstTokenAtMs', ARGV[3])
+  if tonumber(ARGV[i]) > published then
+    local id = ARGV[1] .. '-' .. ARGV[i]
+    redis.call('XADD', KEYS[2], id, 'type', ARGV[i + 1], 'data', ARGV[i + 2])
+    redis.call('PUBLISH', KEYS[2], '{"id":"' .. id .. '","type":"' .. ARGV[i + 1] .. '","data":' .. ARGV[i + 2] .. '}')
+    if ARGV[i + 1] == 'delta' then
+      redis.call('HSETNX', KEYS[1], 'firstTokenAtMs', ARGV[3])
+    end
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])

@@ -1,0 +1,189 @@
+import type { JobRecord } from "@quern/shared/contract/job";
+import { CANCEL_CHANNEL, QUEUE_NAME, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
+import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
+import { connectRedis } from "@quern/shared/redis/connect";
+import { readEvents } from "@quern/shared/redis/event-stream";
+import { cancelJob, claimJob, confirmJob, createJob, readJob } from "@quern/shared/redis/job-store";
+import { listWorkers } from "@quern/shared/redis/registry";
+import { until } from "@quern/testing/cluster";
+import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
+import { type RedisServer, startRedis } from "@quern/testing/redis-server";
+import { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { WorkerConfig } from "./config.ts";
+import { runWorker } from "./worker.ts";
+
+let server: RedisServer;
+let redis: Redis;
+let endless: EndlessModel;
+let queue: Queue;
+let running: { stop: AbortController; ended: Promise<void> }[] = [];
+let nextJob = 1;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url, "work", () => {});
+  endless = await writeEndlessModel();
+  queue = new Queue(QUEUE_NAME, { connection: redis, prefix: queuePrefix(endless.model) });
+});
+afterEach(stopWorkers);
+afterAll(async () => {
+  await queue?.close();
+  redis?.disconnect();
+  await endless?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+});
+
+async function stopWorkers(): Promise<void> {
+  const stopping = running;
+  running = [];
+  for (const { stop } of stopping) stop.abort();
+  await Promise.all(stopping.map(({ ended }) => ended));
+}
+
+function startWorker(changes: Partial<WorkerConfig> = {}): void {
+  const config: WorkerConfig = {
+    redisUrl: server.url,
+    model: {
+      spec: endless.worker.model ?? "",
+      catalogueFile: defaultCatalogueFile(),
+      cacheDir: "unused",
+      hfEndpoint: null,
+      hfToken: null,
+    },
+    engine: { threads: 1, slots: 4, contextTokens: 8_192 },
+    retentionSeconds: 60,
+    drainGraceMs: 0,
+    log: { format: "json", level: "error" },
+    telemetry: false,
+    ...changes,
+  };
+  const stop = new AbortController();
+  running.push({ stop, ended: runWorker(config, stop.signal) });
+}
+
+async function submit(maxTokens: number): Promise<string> {
+  const id = `job_${String(nextJob++).padStart(4, "0")}`;
+  const job = {
+    id,
+    tenant: "default",
+    model: endless.model,
+    endpoint: "/v1/chat/completions" as const,
+    metadata: {},
+    traceparent: null,
+    createdAtMs: Date.now(),
+    request: {
+      messages: [{ role: "user" as const, content: "Tell me a tale." }],
+      tools: [],
+      templateOptions: {},
+      sampling: {},
+      seed: 1,
+      maxTokens,
+      stop: [],
+    },
+  };
+  await createJob(redis, job);
+  await queue.add("generate", { jobId: id }, { jobId: id });
+  await confirmJob(redis, job);
+  return id;
+}
+
+function untilState(id: string, ...states: JobRecord["state"][]): Promise<JobRecord> {
+  return until(async () => {
+    const record = await readJob(redis, id);
+    return record !== null && states.includes(record.state) ? record : null;
+  });
+}
+
+/** With text published: its engine is at work on it. */
+function untilSpeaking(id: string): Promise<true> {
+  return until(async () => ((await readEvents(redis, id, null)).length > 2 ? true : null));
+}
+
+test("a job's events concatenate to its committed result", async () => {
+  startWorker();
+  const id = await submit(300);
+  const record = await untilState(id, "completed");
+  expect(record.usage).toMatchObject({ completionTokens: 300 });
+  expect(endless.text.startsWith(record.result?.text ?? "?")).toBe(true);
+  const events = (await readEvents(redis, id, null)).map(({ event }) => event);
+  expect(events[0]?.type).toBe("start");
+  expect(events.at(-1)).toMatchObject({
+    type: "end",
+    data: { status: "completed", finish_reason: "length" },
+  });
+  const text = events.map((event) => (event.type === "delta" ? (event.data.text ?? "") : "")).join("");
+  expect(text).toBe(record.result?.text);
+});
+
+test("a cancel reaches a running job by announcement, and by its next write when that was missed", async () => {
+  startWorker();
+  for (const announced of [true, false]) {
+    const id = await submit(8_000);
+    await untilSpeaking(id);
+    expect(await cancelJob(redis, id, { retentionSeconds: 60 }, Date.now())).toBe("asked");
+    if (announced) await redis.publish(CANCEL_CHANNEL, id);
+    const record = await untilState(id, "cancelled");
+    expect(record.result?.finishReason).toBeNull();
+    expect(record.usage?.completionTokens).toBeLessThan(8_000);
+  }
+});
+
+test("a draining worker hands back what runs, and another one answers it", async () => {
+  startWorker();
+  const id = await submit(2_000);
+  await untilSpeaking(id);
+  await stopWorkers();
+  expect(await readJob(redis, id)).toMatchObject({ state: "queued", attempt: 1, crashes: 0 });
+  expect(await queue.getWaiting()).toHaveLength(1);
+  expect(await listWorkers(redis)).toEqual([]);
+  startWorker();
+  expect(await untilState(id, "completed")).toMatchObject({ attempt: 2, usage: { completionTokens: 2_000 } });
+});
+
+test("a job whose engine dies three times under it fails, and says why", async () => {
+  startWorker();
+  const id = await submit(8_000);
+  for (const crash of [1, 2, 3]) {
+    await until(async () => {
+      const record = await readJob(redis, id);
+      return record?.attempt === crash && record.state === "running" ? true : null;
+    });
+    const enginePid = await until(async () => (await listWorkers(redis))[0]?.enginePid);
+    process.kill(enginePid, "SIGKILL");
+    await until(async () => (await listWorkers(redis))[0]?.enginePid !== enginePid);
+  }
+  const record = await untilState(id, "failed");
+  expect(record).toMatchObject({ attempt: 3, error: { code: "engine_crashed" } });
+  const types = (await readEvents(redis, id, null)).map(({ event }) => event.type);
+  expect(types.slice(-2)).toEqual(["error", "end"]);
+});
+
+test("an attempt that lost its job to another stops, and leaves no trace in its stream", async () => {
+  startWorker();
+  const id = await submit(8_000);
+  await untilSpeaking(id);
+  // As another worker would, whose BullMQ leased the job after our lease lapsed.
+  expect(await claimJob(redis, id, Date.now())).toMatchObject({ kind: "claimed" });
+  await until(async () => (await queue.getActiveCount()) === 0);
+  expect(await readJob(redis, id)).toMatchObject({ state: "running", attempt: 2, result: null });
+  const events = await readEvents(redis, id, null);
+  expect(events.at(-1)).toMatchObject({ id: "2-1", event: { type: "restart" } });
+});
+
+test("answers how many tokens a prompt has", async () => {
+  startWorker();
+  await until(async () => (await listWorkers(redis)).length > 0);
+  const subscriber = connectRedis(server.url, "subscribe", () => {});
+  try {
+    await subscriber.subscribe("answers");
+    const answered = new Promise<string>((resolve) => subscriber.once("message", (_, text) => resolve(text)));
+    const request = { messages: [{ role: "user", content: "Hello" }], tools: [], templateOptions: {} };
+    const question = JSON.stringify({ questionId: "q1", replyChannel: "answers", request });
+    await until(async () => (await redis.publish(tokenCountChannel(endless.model), question)) > 0);
+    expect(JSON.parse(await answered)).toEqual({ questionId: "q1", promptTokens: expect.any(Number) });
+  } finally {
+    subscriber.disconnect();
+  }
+});
