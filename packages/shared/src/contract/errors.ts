@@ -5,6 +5,8 @@ export type ErrorCode =
   | "invalid_json"
   | "unsupported_parameter"
   | "body_too_large"
+  | "forbidden"
+  | "method_not_allowed"
   | "context_length_exceeded"
   | "model_not_found"
   | "job_not_found"
@@ -12,6 +14,7 @@ export type ErrorCode =
   // capacity
   | "redis_unavailable"
   | "model_unavailable"
+  | "draining"
   // running a job
   | "engine_crashed"
   | "engine_failed"
@@ -34,6 +37,7 @@ export type ErrorCode =
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "redis_unavailable",
   "model_unavailable",
+  "draining",
   "engine_crashed",
   "stream_diverged",
   "internal_error",

@@ -1,0 +1,79 @@
+import type { GenerationResult, ToolCall, Usage } from "../contract/generation.ts";
+
+export interface ChatUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
+  completion_tokens_details: { reasoning_tokens: number };
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  /** Unix seconds. */
+  created: number;
+  model: string;
+  choices: [
+    {
+      index: 0;
+      message: {
+        role: "assistant";
+        content: string | null;
+        reasoning_content?: string;
+        tool_calls?: ToolCall[];
+        refusal: null;
+      };
+      logprobs: null;
+      finish_reason: string | null;
+    },
+  ];
+  usage: ChatUsage;
+}
+
+export function toChatCompletion(ended: {
+  jobId: string;
+  model: string;
+  createdAtMs: number;
+  result: GenerationResult;
+  usage: Usage;
+}): ChatCompletion {
+  const { text, reasoning, toolCalls, finishReason } = ended.result;
+  return {
+    id: chatCompletionId(ended.jobId),
+    object: "chat.completion",
+    created: Math.floor(ended.createdAtMs / 1_000),
+    model: ended.model,
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: "assistant",
+          // OpenAI's form: no content beside tool calls is null.
+          content: text === "" && toolCalls.length > 0 ? null : text,
+          ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+          ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
+          refusal: null,
+        },
+        logprobs: null,
+        finish_reason: finishReason,
+      },
+    ],
+    usage: toChatUsage(ended.usage),
+  };
+}
+
+export function toChatUsage(usage: Usage): ChatUsage {
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    total_tokens: usage.promptTokens + usage.completionTokens,
+    prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+  };
+}
+
+/** One job, one completion: the id is made of the job's. */
+export function chatCompletionId(jobId: string): string {
+  return `chatcmpl-${jobId.replace(/^job_/, "")}`;
+}

@@ -1,0 +1,56 @@
+import type { ErrorCode, QuernError } from "../contract/errors.ts";
+
+/** Every error's HTTP status, in one place. */
+const STATUS: Record<ErrorCode, number> = {
+  invalid_request: 400,
+  invalid_json: 400,
+  unsupported_parameter: 400,
+  body_too_large: 413,
+  context_length_exceeded: 400,
+  forbidden: 403,
+  model_not_found: 404,
+  job_not_found: 404,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  redis_unavailable: 503,
+  model_unavailable: 503,
+  draining: 503,
+  engine_crashed: 500,
+  engine_failed: 500,
+  stream_diverged: 500,
+  job_cancelled: 409,
+  internal_error: 500,
+  config_invalid: 500,
+  catalogue_invalid: 500,
+  model_unknown: 500,
+  model_file_missing: 500,
+  model_file_invalid: 500,
+  model_load_failed: 500,
+  download_failed: 500,
+  checksum_mismatch: 500,
+  port_in_use: 500,
+  redis_unsuitable: 500,
+};
+
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string };
+}
+
+/** A code that is none of ours counts as an internal error. */
+export function httpStatusOf(code: string): number {
+  return STATUS[code as ErrorCode] ?? 500;
+}
+
+/** OpenAI's error shape. */
+export function toErrorBody({
+  code,
+  message,
+  param,
+}: Pick<QuernError, "message" | "param"> & { code: string }): ErrorBody {
+  return { error: { message, type: typeOf(httpStatusOf(code)), param, code } };
+}
+
+function typeOf(status: number): string {
+  if (status === 403) return "permission_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}

@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import type { JobRecord } from "../contract/job.ts";
+import { toJobObject } from "./job-object.ts";
+
+const record: JobRecord = {
+  id: "job_1",
+  tenant: "default",
+  model: "m",
+  endpoint: "/v1/chat/completions",
+  state: "queued",
+  attempt: 0,
+  crashes: 0,
+  cancelRequested: false,
+  request: {
+    messages: [{ role: "user", content: "Hi" }],
+    tools: [],
+    templateOptions: {},
+    sampling: {},
+    seed: 1,
+    maxTokens: null,
+    stop: [],
+  },
+  metadata: { order: "7" },
+  traceparent: null,
+  createdAtMs: 1_500,
+  queuedAtMs: 1_500,
+  startedAtMs: null,
+  firstTokenAtMs: null,
+  endedAtMs: null,
+  usage: null,
+  result: null,
+  error: null,
+};
+const usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 1, cachedTokens: 0 };
+
+test("a queued job has a place in its queue and no answer", () => {
+  expect(toJobObject(record, 4)).toEqual({
+    id: "job_1",
+    object: "job",
+    status: "queued",
+    endpoint: "/v1/chat/completions",
+    model: "m",
+    attempt: 0,
+    created_at: 1.5,
+    started_at: null,
+    first_token_at: null,
+    ended_at: null,
+    queue_position: 4,
+    usage: null,
+    response: null,
+    error: null,
+    metadata: { order: "7" },
+  });
+});
+
+test("a completed job's response is what the endpoint would have answered", () => {
+  const result = { text: "Yes", reasoning: "Hm", toolCalls: [], finishReason: "stop" as const };
+  const job = toJobObject({ ...record, state: "completed", usage, result }, null);
+  expect(job.queue_position).toBeNull();
+  expect(job.response).toMatchObject({
+    status_code: 200,
+    body: {
+      id: "chatcmpl-1",
+      choices: [{ message: { content: "Yes", reasoning_content: "Hm" }, finish_reason: "stop" }],
+      usage: { total_tokens: 5 },
+    },
+  });
+});
+
+test("a failure of the caller's is a response, one of ours is not; both are errors", () => {
+  const failed = (code: string) =>
+    toJobObject({ ...record, state: "failed", error: { code, message: "why", param: "messages" } }, null);
+  expect(failed("context_length_exceeded")).toMatchObject({
+    error: { code: "context_length_exceeded", message: "why" },
+    response: { status_code: 400, body: { error: { type: "invalid_request_error", param: "messages" } } },
+  });
+  expect(failed("engine_crashed")).toMatchObject({ error: { code: "engine_crashed" }, response: null });
+});

@@ -1,0 +1,69 @@
+import type { JobRecord } from "../contract/job.ts";
+import { type ChatCompletion, type ChatUsage, toChatCompletion, toChatUsage } from "./chat-response.ts";
+import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
+
+/** A job as the API shows it. Times are Unix seconds with milliseconds after the point. */
+export interface JobObject {
+  id: string;
+  object: "job";
+  status: JobRecord["state"];
+  endpoint: string;
+  model: string;
+  attempt: number;
+  created_at: number;
+  started_at: number | null;
+  first_token_at: number | null;
+  ended_at: number | null;
+  /** 1: it is the next one. null unless it is queued. */
+  queue_position: number | null;
+  usage: ChatUsage | null;
+  response: JobResponse | null;
+  error: { code: string; message: string } | null;
+  metadata: Record<string, string>;
+}
+
+/** What a batch's output line holds: the answer that the endpoint would have given. */
+export interface JobResponse {
+  status_code: number;
+  request_id: string;
+  body: ChatCompletion | ErrorBody;
+}
+
+export function toJobObject(record: JobRecord, queuePosition: number | null): JobObject {
+  const { id, model, error } = record;
+  return {
+    id,
+    object: "job",
+    status: record.state,
+    endpoint: record.endpoint,
+    model,
+    attempt: record.attempt,
+    created_at: record.createdAtMs / 1_000,
+    started_at: secondsOf(record.startedAtMs),
+    first_token_at: secondsOf(record.firstTokenAtMs),
+    ended_at: secondsOf(record.endedAtMs),
+    queue_position: record.state === "queued" ? queuePosition : null,
+    usage: record.usage === null ? null : toChatUsage(record.usage),
+    response: responseOf(record),
+    error: error === null ? null : { code: error.code, message: error.message },
+    metadata: record.metadata,
+  };
+}
+
+/**
+ * A cancelled job's partial answer counts as one. Of the failures only the caller's own are a response, as in a batch's
+ * output; what went wrong on our side is none.
+ */
+function responseOf(record: JobRecord): JobResponse | null {
+  const { id, model, createdAtMs, result, usage, error } = record;
+  if (result !== null && usage !== null) {
+    const body = toChatCompletion({ jobId: id, model, createdAtMs, result, usage });
+    return { status_code: 200, request_id: id, body };
+  }
+  if (error === null || httpStatusOf(error.code) >= 500) return null;
+  return { status_code: httpStatusOf(error.code), request_id: id, body: toErrorBody(error) };
+}
+
+function secondsOf(timeMs: number | null): number | null {
+  return timeMs === null ? null : timeMs / 1_000;
+}

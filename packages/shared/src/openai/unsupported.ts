@@ -1,0 +1,41 @@
+import { QuernError } from "../contract/errors.ts";
+import type { ChatBody } from "./chat-body-schema.ts";
+
+type Carried<Key extends keyof ChatBody> = {
+  field: Key;
+  /** Whether this value asks for no more than Quern does. */
+  fits: (value: NonNullable<ChatBody[Key]>) => boolean;
+  instead: string;
+};
+
+const carried = <Key extends keyof ChatBody>(
+  field: Key,
+  fits: Carried<Key>["fits"],
+  instead: string,
+): Carried<keyof ChatBody> => ({ field, fits: fits as Carried<keyof ChatBody>["fits"], instead });
+
+const CARRIED = [
+  carried("n", (n) => n === 1, "submit the request several times"),
+  carried("logprobs", (on) => !on, "leave it out"),
+  carried("top_logprobs", (count) => count === 0, "leave it out"),
+  carried("response_format", ({ type }) => type === "text", "ask for the format in a message"),
+  carried("presence_penalty", (penalty) => penalty === 0, "leave it out"),
+  carried("frequency_penalty", (penalty) => penalty === 0, "leave it out"),
+  carried("repetition_penalty", (penalty) => penalty === 1, "leave it out"),
+  carried("logit_bias", (biases) => Object.keys(biases).length === 0, "leave it out"),
+  carried("modalities", (wanted) => wanted.every((one) => one === "text"), "Quern's models write text only"),
+  carried("tool_choice", (choice) => choice === "auto" || choice === "none", "use 'auto' or 'none'"),
+];
+
+/** Silently ignoring what a caller asked for would be a wrong answer: it is refused instead, by name. */
+export function refuseUnsupported(body: ChatBody): void {
+  for (const { field, fits, instead } of CARRIED) {
+    const value = body[field];
+    if (value === null || value === undefined || fits(value)) continue;
+    const shown = typeof value === "object" ? "this value of " : "";
+    const name = typeof value === "object" ? field : `${field}=${String(value)}`;
+    throw new QuernError("unsupported_parameter", `${shown}${name} is not supported: ${instead}`, {
+      param: field,
+    });
+  }
+}
