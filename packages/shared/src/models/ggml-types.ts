@@ -1,0 +1,25 @@
+/** ggml type id → weights per block, bytes per block (`ggml-common.h` and `ggml.c` of llama.cpp). */
+const BLOCKS: Record<number, readonly [weights: number, bytes: number]> = {
+  0: [1, 4], // F32
+  1: [1, 2], // F16
+  2: [32, 18], // Q4_0
+  3: [32, 20], // Q4_1
+  6: [32, 22], // Q5_0
+  7: [32, 24], // Q5_1
+  8: [32, 34], // Q8_0
+  10: [256, 84], // Q2_K
+  11: [256, 110], // Q3_K
+  12: [256, 144], // Q4_K
+  13: [256, 176], // Q5_K
+  14: [256, 210], // Q6_K
+  20: [32, 18], // IQ4_NL
+  23: [256, 136], // IQ4_XS
+  30: [1, 2], // BF16
+  39: [32, 17], // MXFP4
+};
+
+/** Bytes of a tensor's data; 0 for a type that is not in the table, so that only its start is checked. */
+export function tensorBytes(ggmlType: number, weights: number): number {
+  const block = BLOCKS[ggmlType];
+  return block === undefined ? 0 : (weights / block[0]) * block[1];
+}

@@ -1,0 +1,108 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  writeBadMagicModel,
+  writeTruncatedModel,
+  writeUnknownArchitectureModel,
+} from "@quern/testing/gguf/damaged-models";
+import { writeRandomModel } from "@quern/testing/gguf/random-model";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readGgufHeader } from "./gguf-header.ts";
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-header-"));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("a dense model", async () => {
+  const path = join(folder, "dense.gguf");
+  await writeRandomModel(path, { name: "dense one", contextLength: 777 });
+  expect(await readGgufHeader(path)).toEqual({
+    architecture: "qwen3",
+    contextLength: 777,
+    expertCount: null,
+    expertUsedCount: null,
+    name: "dense one",
+    parameterCount: expect.any(Number),
+    chatTemplate: expect.stringContaining("enable_thinking"),
+  });
+});
+
+test("a mixture of experts, quantized, with a vocabulary far larger than the read window", async () => {
+  const path = join(folder, "moe.gguf");
+  await writeRandomModel(path, {
+    architecture: "qwen3moe",
+    weights: "q4_0",
+    vocabulary: 151_936,
+    hidden: 32,
+    layers: 1,
+  });
+  const header = await readGgufHeader(path);
+  expect(header).toMatchObject({ architecture: "qwen3moe", expertCount: 8, expertUsedCount: 2 });
+  // Embeddings and head; then norms 3 × 32 + 2 × 16, attention 32 × (64 + 32 + 32 + 64), experts 8 × 3 × 32 × 32, router.
+  expect(header.parameterCount).toBe(2 * 32 * 151_936 + 128 + 32 * 192 + 8 * 3 * 32 * 32 + 32 * 8);
+});
+
+test("a split model counts the weights of all parts, and misses a part that isn't there", async () => {
+  const first = join(folder, "split-00001-of-00002.gguf");
+  const second = join(folder, "split-00002-of-00002.gguf");
+  await writeRandomModel(first);
+  await expect(readGgufHeader(first)).rejects.toMatchObject({
+    code: "model_file_missing",
+    message: expect.stringContaining("00002-of-00002"),
+  });
+  await writeRandomModel(second);
+  const whole = await readGgufHeader(first);
+  await writeFile(join(folder, "alone.gguf"), await readFile(first));
+  expect(whole.parameterCount).toBe(2 * (await readGgufHeader(join(folder, "alone.gguf"))).parameterCount);
+});
+
+test("an architecture that llama.cpp doesn't know is still a header", async () => {
+  const path = join(folder, "unknown.gguf");
+  await writeUnknownArchitectureModel(path);
+  expect(await readGgufHeader(path)).toMatchObject({ architecture: "quern-unknown", parameterCount: 0 });
+});
+
+test("no file, no GGUF, an unknown version, an empty file", async () => {
+  const path = join(folder, "bad.gguf");
+  await expect(readGgufHeader(path)).rejects.toMatchObject({ code: "model_file_missing" });
+  await writeBadMagicModel(path);
+  await expect(readGgufHeader(path)).rejects.toMatchObject({
+    code: "model_file_invalid",
+    message: expect.stringContaining("it is not a GGUF file; fetch it again"),
+  });
+  await writeFile(path, "GGUF\x09\x00\x00\x00");
+  await expect(readGgufHeader(path)).rejects.toMatchObject({ message: expect.stringContaining("version 9") });
+  await writeFile(path, "");
+  await expect(readGgufHeader(path)).rejects.toMatchObject({ code: "model_file_invalid" });
+});
+
+test("wherever it is cut off, it is invalid", async () => {
+  const path = join(folder, "cut.gguf");
+  for (const kept of [0.0001, 0.001, 0.01, 0.05, 0.5, 0.999]) {
+    await writeTruncatedModel(path, kept);
+    await expect(readGgufHeader(path), `${kept} kept`).rejects.toMatchObject({
+      code: "model_file_invalid",
+      message: expect.stringMatching(/cut off|not a GGUF/),
+    });
+  }
+});
+
+test("damaged headers end in an error, never in a hang or a huge allocation", async () => {
+  const path = join(folder, "damaged.gguf");
+  await writeRandomModel(path, { layers: 1 });
+  await truncate(path, 12_000);
+  const bytes = await readFile(path);
+  for (let at = 4; at < 400; at++) {
+    const damaged = Buffer.from(bytes);
+    damaged[at] = 0xff;
+    await writeFile(path, damaged);
+    await expect(readGgufHeader(path), `byte ${at}`).rejects.toMatchObject({ code: "model_file_invalid" });
+  }
+});
