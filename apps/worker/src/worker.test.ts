@@ -182,7 +182,11 @@ test("answers how many tokens a prompt has", async () => {
     const request = { messages: [{ role: "user", content: "Hello" }], tools: [], templateOptions: {} };
     const question = JSON.stringify({ questionId: "q1", replyChannel: "answers", request });
     await until(async () => (await redis.publish(tokenCountChannel(endless.model), question)) > 0);
-    expect(JSON.parse(await answered)).toEqual({ questionId: "q1", promptTokens: expect.any(Number) });
+    expect(JSON.parse(await answered)).toEqual({
+      questionId: "q1",
+      promptTokens: expect.any(Number),
+      refusal: null,
+    });
   } finally {
     subscriber.disconnect();
   }

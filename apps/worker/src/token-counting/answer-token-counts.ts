@@ -1,11 +1,12 @@
+import { QuernError } from "@quern/shared/contract/errors";
 import { tokenCountChannel } from "@quern/shared/contract/names";
 import { type TokenCountAnswer, tokenCountQuestionSchema } from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 
 /**
- * Answers gateways that ask how many tokens a prompt has. A question that can't be answered (no engine just now, or
- * messages that the template refuses) stays unanswered: the gateway then accepts the job, and its attempt judges it.
+ * Answers gateways that ask how many tokens a prompt has. A question that comes while the engine is away stays
+ * unanswered: the gateway then accepts the job, and its attempt judges it.
  */
 export async function answerTokenCounts(
   subscriber: Redis,
@@ -21,9 +22,16 @@ export async function answerTokenCounts(
 
   async function answer(message: string): Promise<void> {
     const { questionId, replyChannel, request } = tokenCountQuestionSchema.parse(JSON.parse(message));
-    const promptTokens = await engines.current?.countPromptTokens(request);
-    if (promptTokens === undefined) return;
-    const reply: TokenCountAnswer = { questionId, promptTokens };
+    const engine = engines.current;
+    if (engine === null) return;
+    const counted = await engine.countPromptTokens(request).then(
+      (promptTokens) => ({ promptTokens, refusal: null }),
+      (error) => {
+        if (!(error instanceof QuernError)) throw error;
+        return { promptTokens: null, refusal: error.message };
+      },
+    );
+    const reply: TokenCountAnswer = { questionId, ...counted };
     await redis.publish(replyChannel, JSON.stringify(reply));
   }
 }

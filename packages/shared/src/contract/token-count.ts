@@ -14,6 +14,8 @@ export type TokenCountQuestion = z.infer<typeof tokenCountQuestionSchema>;
 
 export const tokenCountAnswerSchema = z.object({
   questionId: z.string(),
-  promptTokens: z.int().nonnegative(),
+  /** null: the model's chat template refuses the messages; `refusal` says why. */
+  promptTokens: z.int().nonnegative().nullable(),
+  refusal: z.string().nullable(),
 });
 export type TokenCountAnswer = z.infer<typeof tokenCountAnswerSchema>;

@@ -1,0 +1,61 @@
+import { randomUUID } from "node:crypto";
+import { QuernError } from "@quern/shared/contract/errors";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { tokenCountChannel, tokenCountReplyChannel } from "@quern/shared/contract/names";
+import { type TokenCountQuestion, tokenCountAnswerSchema } from "@quern/shared/contract/token-count";
+import type { Redis } from "ioredis";
+
+const ANSWER_TIMEOUT_MS = 2_000;
+
+type Answer = { promptTokens: number | null; refusal: string | null };
+
+/** Asks the workers of a model how many tokens a prompt has: a gateway has no tokenizer. */
+export class TokenCounter {
+  readonly #redis: Redis;
+  readonly #replyChannel = tokenCountReplyChannel(randomUUID());
+  readonly #waiting = new Map<string, (answer: Answer | null) => void>();
+
+  /** Listens on `subscriber`, which may have other uses. */
+  constructor(redis: Redis, subscriber: Redis) {
+    this.#redis = redis;
+    subscriber.on("message", (channel, message) => {
+      if (channel === this.#replyChannel) this.#hear(message);
+    });
+    // Not awaited: a gateway starts while Redis is away, and until it is back nobody can be asked anyway.
+    subscriber.subscribe(this.#replyChannel).catch(() => {});
+  }
+
+  /**
+   * null when no worker answers in time.
+   * @throws QuernError `invalid_request` when the model's chat template refuses the messages.
+   */
+  async count(
+    model: string,
+    { messages, tools, templateOptions }: GenerationRequest,
+  ): Promise<number | null> {
+    const questionId = randomUUID();
+    const replyChannel = this.#replyChannel;
+    const question: TokenCountQuestion = {
+      questionId,
+      replyChannel,
+      request: { messages, tools, templateOptions },
+    };
+    const answered = new Promise<Answer | null>((resolve) => this.#waiting.set(questionId, resolve));
+    const giveUp = setTimeout(() => this.#waiting.get(questionId)?.(null), ANSWER_TIMEOUT_MS);
+    try {
+      const listening = await this.#redis.publish(tokenCountChannel(model), JSON.stringify(question));
+      const answer = listening === 0 ? null : await answered;
+      if (answer?.refusal != null)
+        throw new QuernError("invalid_request", answer.refusal, { param: "messages" });
+      return answer?.promptTokens ?? null;
+    } finally {
+      clearTimeout(giveUp);
+      this.#waiting.delete(questionId);
+    }
+  }
+
+  #hear(message: string): void {
+    const answer = tokenCountAnswerSchema.safeParse(JSON.parse(message));
+    if (answer.success) this.#waiting.get(answer.data.questionId)?.(answer.data);
+  }
+}

@@ -1,0 +1,52 @@
+import express, { type Express } from "express";
+import type { GatewayEvents } from "./events.ts";
+import { errorReply } from "./http/error-reply.ts";
+import { jsonBody } from "./http/json-body.ts";
+import { loopbackGuard } from "./http/loopback-guard.ts";
+import { requestId } from "./http/request-id.ts";
+import { openApiRoute } from "./openapi/openapi-route.ts";
+import { cancelJobRoute } from "./routes/cancel-job.ts";
+import { chatCompletionsRoute } from "./routes/chat-completions.ts";
+import { createJobRoute } from "./routes/create-job.ts";
+import { getJobRoute } from "./routes/get-job.ts";
+import { healthzRoute, readyzRoute } from "./routes/health.ts";
+import { jobEventsRoute } from "./routes/job-events.ts";
+import { listJobsRoute } from "./routes/list-jobs.ts";
+import { getModelRoute, listModelsRoute } from "./routes/models.ts";
+import { notFoundRoute } from "./routes/not-found.ts";
+import type { RouteContext } from "./routes/route.ts";
+import { listWorkersRoute } from "./routes/workers.ts";
+
+/** All that is between HTTP and the routes, and where each of them hangs. */
+export function createApp(
+  context: RouteContext,
+  events: GatewayEvents,
+  options: { maxBodyBytes: number; loopbackOnly: boolean },
+): Express {
+  const app = express();
+  app.disable("x-powered-by").disable("etag");
+  app.use(requestId);
+  app.use((request, response, next) => {
+    const beganMs = performance.now();
+    response.once("close", () => events.requestServed(request, response, performance.now() - beganMs));
+    next();
+  });
+  if (options.loopbackOnly) app.use(loopbackGuard);
+
+  const json = jsonBody(options.maxBodyBytes);
+  app.post("/v1/chat/completions", json, chatCompletionsRoute(context));
+  app.post("/v1/jobs", json, createJobRoute(context));
+  app.get("/v1/jobs", listJobsRoute(context));
+  app.get("/v1/jobs/:id", getJobRoute(context));
+  app.post("/v1/jobs/:id/cancel", cancelJobRoute(context));
+  app.get("/v1/jobs/:id/events", jobEventsRoute(context));
+  app.get("/v1/models", listModelsRoute(context));
+  app.get("/v1/models/:id", getModelRoute(context));
+  app.get("/v1/workers", listWorkersRoute(context));
+  app.get("/healthz", healthzRoute);
+  app.get("/readyz", readyzRoute(context));
+  app.get("/openapi.json", openApiRoute);
+  app.use(notFoundRoute);
+  app.use(errorReply(events));
+  return app;
+}

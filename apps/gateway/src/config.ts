@@ -1,0 +1,70 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
+import { parseEnv } from "@quern/shared/process/env";
+import { z } from "zod";
+import { isLoopbackName } from "./http/loopback.ts";
+
+const envSchema = z.object({
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
+  QUERN_HOST: z.string().default("127.0.0.1"),
+  QUERN_PORT: z.coerce.number().int().min(0).max(65_535).default(8_080),
+  QUERN_ALLOW_UNAUTHENTICATED: z.enum(["container"]).optional(),
+  QUERN_MAX_BODY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .default(10 * 2 ** 20),
+  QUERN_MODELS_FILE: z.string().optional(),
+  QUERN_RETENTION_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(24 * 3_600),
+  QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
+  QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.string().optional(),
+});
+export type GatewayEnv = z.infer<typeof envSchema>;
+
+/** @throws QuernError `config_invalid` naming every variable at fault. */
+export function readEnv(env: NodeJS.ProcessEnv = process.env): GatewayEnv {
+  return parseEnv(envSchema, env);
+}
+
+export interface GatewayConfig {
+  redisUrl: string;
+  listen: { host: string; port: number };
+  http: {
+    maxBodyBytes: number;
+    /** Requests must name a loopback host: a web page must not reach an open gateway by DNS rebinding. */
+    loopbackOnly: boolean;
+  };
+  catalogueFile: string;
+  /** How long a cancelled job stays readable. */
+  retentionSeconds: number;
+  log: { format: "pretty" | "json"; level: string };
+  telemetry: boolean;
+}
+
+/** @throws QuernError `config_invalid` when it would serve strangers without API keys. */
+export function toConfig(env: GatewayEnv): GatewayConfig {
+  const guardedOutside = env.QUERN_ALLOW_UNAUTHENTICATED === "container";
+  if (!guardedOutside && !isLoopbackName(env.QUERN_HOST)) {
+    throw new QuernError(
+      "config_invalid",
+      `the gateway has no API keys, so it serves this machine only and does not listen on ${env.QUERN_HOST}: ` +
+        "use 127.0.0.1 and put an authenticating proxy in front of it",
+    );
+  }
+  return {
+    redisUrl: env.REDIS_URL,
+    listen: { host: env.QUERN_HOST, port: env.QUERN_PORT },
+    http: { maxBodyBytes: env.QUERN_MAX_BODY_BYTES, loopbackOnly: !guardedOutside },
+    catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
+    retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
+    telemetry:
+      env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined,
+  };
+}

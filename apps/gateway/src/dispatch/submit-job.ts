@@ -1,0 +1,52 @@
+import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import type { Endpoint, Metadata, NewJob } from "@quern/shared/contract/job";
+import { QUEUE_NAME } from "@quern/shared/contract/names";
+import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
+import { traceparentOf } from "@quern/shared/process/trace-context";
+import { confirmJob, createJob } from "@quern/shared/redis/job-store";
+import type { Redis } from "ioredis";
+import { newJobId } from "./job-id.ts";
+import type { JobQueues } from "./job-queues.ts";
+
+export interface Submission {
+  tenant: string;
+  endpoint: Endpoint;
+  /** The model's own name, which its queue has. */
+  model: string;
+  request: GenerationRequest;
+  metadata: Metadata;
+}
+
+/**
+ * Accepts a job. In this order, so that whatever breaks in between, no accepted job is lost and no refused one stays:
+ *
+ *   1. the record, with an expiry   2. the reference in the queue   3. the record without the expiry
+ *
+ * @throws QuernError `redis_unavailable`; the job may then run nevertheless, if only the confirmation failed.
+ */
+export async function submitJob(redis: Redis, queues: JobQueues, submission: Submission): Promise<NewJob> {
+  const id = newJobId();
+  const span = trace.getTracer("quern-gateway").startSpan(`send ${QUEUE_NAME}`, {
+    kind: SpanKind.PRODUCER,
+    attributes: {
+      [ATTRIBUTES.messagingSystem]: "bullmq",
+      [ATTRIBUTES.messagingOperation]: "send",
+      [ATTRIBUTES.messagingDestination]: QUEUE_NAME,
+      [ATTRIBUTES.messagingMessageId]: id,
+      [ATTRIBUTES.genAiRequestModel]: submission.model,
+    },
+  });
+  try {
+    const job: NewJob = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
+    await createJob(redis, job);
+    await queues.add(job.model, id);
+    await confirmJob(redis, job);
+    return job;
+  } catch (error) {
+    span.setStatus({ code: SpanStatusCode.ERROR });
+    throw error;
+  } finally {
+    span.end();
+  }
+}

@@ -1,0 +1,55 @@
+import { trace } from "@opentelemetry/api";
+import type { Logger } from "@quern/shared/process/logger";
+import type { Request, Response } from "express";
+import { requestIdOf } from "./http/request-id.ts";
+
+/** Everything a gateway tells about itself: one function per business event. Never a body, never a prompt. */
+export interface GatewayEvents {
+  listening(url: string): void;
+  requestServed(request: Request, response: Response, tookMs: number): void;
+  requestBroke(request: Request, error: unknown): void;
+  redisError(error: Error): void;
+  draining(): void;
+  drained(): void;
+}
+
+/** Asked every few seconds by machines: lines about them would bury the others. */
+const QUIET_ROUTES = new Set(["/healthz", "/readyz"]);
+
+export function gatewayEvents(log: Logger): GatewayEvents {
+  let redisQuietUntilMs = 0;
+  return {
+    listening: (url) => log.info({ url }, "gateway listens"),
+    requestServed(request, response, tookMs) {
+      const route = routeOf(request);
+      const { statusCode: status } = response;
+      trace.getActiveSpan()?.updateName(`${request.method} ${route}`).setAttribute("http.route", route);
+      if (QUIET_ROUTES.has(route) && status < 500) return;
+      const line = {
+        method: request.method,
+        route,
+        status,
+        // The caller hung up before the reply was whole.
+        ...(response.writableFinished ? {} : { cut_off: true }),
+        ms: Math.round(tookMs),
+        request_id: requestIdOf(response),
+        ...(response.locals.jobId === undefined ? {} : { job: response.locals.jobId }),
+      };
+      if (status >= 500) log.warn(line, "request");
+      else log.info(line, "request");
+    },
+    requestBroke: (request, error) => log.error({ route: routeOf(request), err: error }, "request broke"),
+    redisError: (error) => {
+      if (performance.now() < redisQuietUntilMs) return;
+      redisQuietUntilMs = performance.now() + 5_000;
+      log.warn({ reason: error.message || String(error) }, "Redis does not answer; waiting for it");
+    },
+    draining: () => log.info("draining: no new requests"),
+    drained: () => log.info("drained"),
+  };
+}
+
+/** The pattern, not the path: ids don't belong into names of spans. */
+function routeOf(request: Request): string {
+  return typeof request.route?.path === "string" ? request.route.path : "unknown";
+}

@@ -1,0 +1,100 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { QuernError } from "@quern/shared/contract/errors";
+import { loadCatalogue } from "@quern/shared/models/catalogue";
+import { createLogger } from "@quern/shared/process/logger";
+import { tellReady } from "@quern/shared/process/supervised";
+import { startTelemetry } from "@quern/shared/process/telemetry";
+import { connectRedis } from "@quern/shared/redis/connect";
+import { KnownModels } from "./admission/known-models.ts";
+import { TokenCounter } from "./admission/token-counter.ts";
+import { createApp } from "./app.ts";
+import type { GatewayConfig } from "./config.ts";
+import { JobQueues } from "./dispatch/job-queues.ts";
+import { gatewayEvents } from "./events.ts";
+import { EventHub } from "./follow/event-hub.ts";
+import { httpInstrumentation } from "./http/http-instrumentation.ts";
+
+/** Requests that run when the gateway is told to stop may take this long; then their streams end politely. */
+const DRAIN_GRACE_MS = 5_000;
+/** And this long to say goodbye. */
+const GOODBYE_MS = 1_000;
+
+/**
+ * A gateway from its first connection to its last: listen, serve until `stop`, drain. Resolves when all is closed.
+ * Redis may be away when it starts: it then answers 503 until Redis is there.
+ * @throws QuernError `port_in_use`, `catalogue_invalid`.
+ */
+export async function runGateway(config: GatewayConfig, stop: AbortSignal): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const events = gatewayEvents(createLogger({ service: "gateway", ...config.log }));
+  stack.use(
+    await startTelemetry({
+      enabled: config.telemetry,
+      serviceName: "quern-gateway",
+      instrumentations: httpInstrumentation,
+    }),
+  );
+  const catalogue = await loadCatalogue(config.catalogueFile);
+
+  const redis = connectRedis(config.redisUrl, "request", events.redisError);
+  stack.defer(() => redis.disconnect());
+  const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
+  stack.defer(() => subscriber.disconnect());
+  const queues = new JobQueues(redis, events.redisError);
+  stack.defer(() => queues.close());
+
+  const draining = new AbortController();
+  const app = createApp(
+    {
+      redis,
+      queues,
+      hub: new EventHub(subscriber),
+      knownModels: new KnownModels(redis, catalogue),
+      tokenCounter: new TokenCounter(redis, subscriber),
+      retentionSeconds: config.retentionSeconds,
+      draining: draining.signal,
+    },
+    events,
+    config.http,
+  );
+  const server = createServer(app);
+  events.listening(await listen(server, config.listen));
+  tellReady();
+
+  if (!stop.aborted) await once(stop, "abort");
+  events.draining();
+  await close(server, draining);
+  events.drained();
+}
+
+/** @throws QuernError `port_in_use` */
+async function listen(server: Server, { host, port }: GatewayConfig["listen"]): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE") throw error;
+    throw new QuernError(
+      "port_in_use",
+      `port ${port} on ${host} is taken: stop what uses it, or choose another with QUERN_PORT (npm start -- --port)`,
+      { cause: error },
+    );
+  }
+  const { address, family, port: bound } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`;
+}
+
+async function close(server: Server, draining: AbortController): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  await Promise.race([closed, sleep(DRAIN_GRACE_MS, undefined, { ref: false })]);
+  draining.abort();
+  await Promise.race([closed, sleep(GOODBYE_MS, undefined, { ref: false })]);
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,60 @@
+import { once } from "node:events";
+import type { Response } from "express";
+
+/** Proxies and load balancers drop connections that are silent for longer; 15 s is below all common limits. */
+const HEARTBEAT_INTERVAL_MS = 15_000;
+
+/**
+ * Server-sent events on one response. A write waits until the reader took it, so a slow reader holds back its own
+ * source and nothing piles up here.
+ */
+export class SseWriter implements Disposable {
+  readonly #response: Response;
+  readonly #gone: AbortSignal;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  /** `gone` aborts when the reader hangs up. Sends the headers at once: the stream is open. */
+  constructor(response: Response, gone: AbortSignal) {
+    this.#response = response;
+    this.#gone = gone;
+    response.status(200).set({
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache, no-transform",
+      // nginx would otherwise collect the stream before it passes it on.
+      "x-accel-buffering": "no",
+    });
+    response.flushHeaders();
+    this.#heartbeat = setInterval(() => {
+      if (!response.writableNeedDrain) response.write(": still here\n\n");
+    }, HEARTBEAT_INTERVAL_MS);
+  }
+
+  /** `data` is one line: JSON, or OpenAI's `[DONE]`. */
+  event({ event, id, data }: { event?: string; id?: string; data: string }): Promise<void> {
+    const lines = [
+      ...(event === undefined ? [] : [`event: ${event}`]),
+      ...(id === undefined ? [] : [`id: ${id}`]),
+      `data: ${data}`,
+    ];
+    return this.#write(`${lines.join("\n")}\n\n`);
+  }
+
+  /** How soon a browser reconnects. */
+  retry(delayMs: number): Promise<void> {
+    return this.#write(`retry: ${delayMs}\n\n`);
+  }
+
+  end(): void {
+    this[Symbol.dispose]();
+    this.#response.end();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  async #write(text: string): Promise<void> {
+    if (this.#gone.aborted || this.#response.write(text)) return;
+    await once(this.#response, "drain", { signal: this.#gone }).catch(() => {});
+  }
+}

@@ -1,0 +1,172 @@
+/** The shapes of replies, in JSON Schema. */
+
+const nullable = (type: string) => ({ type: [type, "null"] });
+const seconds = { type: "number", description: "Unix seconds, milliseconds after the point" };
+const nullableSeconds = { ...seconds, type: ["number", "null"] };
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const orNull = (schema: object) => ({ anyOf: [schema, { type: "null" }] });
+const experts = orNull({
+  type: "object",
+  properties: { total: { type: "integer" }, used: { type: "integer" } },
+  required: ["total", "used"],
+});
+
+function object(properties: Record<string, object>, optional: string[] = []) {
+  return {
+    type: "object",
+    properties,
+    required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  };
+}
+
+function list(item: string, pages: boolean) {
+  const page = {
+    first_id: nullable("string"),
+    last_id: nullable("string"),
+    has_more: { type: "boolean" },
+  };
+  return object({
+    object: { const: "list" },
+    data: { type: "array", items: ref(item) },
+    ...(pages ? page : {}),
+  });
+}
+
+const toolCall = object({
+  id: { type: "string" },
+  type: { const: "function" },
+  function: object({
+    name: { type: "string" },
+    arguments: { type: "string", description: "JSON, as the model wrote it" },
+  }),
+});
+
+export const schemas = {
+  Error: object({
+    error: object({
+      message: { type: "string" },
+      type: { enum: ["invalid_request_error", "permission_error", "server_error"] },
+      param: nullable("string"),
+      code: { type: "string" },
+    }),
+  }),
+  Usage: object({
+    prompt_tokens: { type: "integer" },
+    completion_tokens: {
+      type: "integer",
+      description: "All generated tokens: reasoning and the end of the turn too",
+    },
+    total_tokens: { type: "integer" },
+    prompt_tokens_details: object({ cached_tokens: { type: "integer" } }),
+    completion_tokens_details: object({ reasoning_tokens: { type: "integer" } }),
+  }),
+  ChatCompletion: object({
+    id: { type: "string" },
+    object: { const: "chat.completion" },
+    created: { type: "integer" },
+    model: { type: "string" },
+    choices: {
+      type: "array",
+      items: object({
+        index: { const: 0 },
+        message: object(
+          {
+            role: { const: "assistant" },
+            content: nullable("string"),
+            reasoning_content: { type: "string", description: "What the model thought before it answered" },
+            tool_calls: { type: "array", items: toolCall },
+            refusal: { type: "null" },
+          },
+          ["reasoning_content", "tool_calls"],
+        ),
+        logprobs: { type: "null" },
+        finish_reason: { enum: ["stop", "length", "tool_calls", null] },
+      }),
+    },
+    usage: ref("Usage"),
+  }),
+  Job: object({
+    id: { type: "string" },
+    object: { const: "job" },
+    status: { enum: ["queued", "running", "completed", "failed", "cancelled", "expired"] },
+    endpoint: { const: "/v1/chat/completions" },
+    model: { type: "string" },
+    attempt: { type: "integer", description: "How many times a worker began it" },
+    created_at: seconds,
+    started_at: nullableSeconds,
+    first_token_at: nullableSeconds,
+    ended_at: nullableSeconds,
+    queue_position: {
+      ...nullable("integer"),
+      description: "1: it is the next one; null unless it is queued",
+    },
+    usage: orNull(ref("Usage")),
+    response: orNull(
+      object({
+        status_code: { type: "integer" },
+        request_id: { type: "string" },
+        body: { anyOf: [ref("ChatCompletion"), ref("Error")] },
+      }),
+    ),
+    error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
+    metadata: { type: "object", additionalProperties: { type: "string" } },
+  }),
+  JobList: list("Job", true),
+  JobEvent: {
+    description: "The `data` of an event",
+    anyOf: [
+      { title: "start, restart", ...object({ attempt: { type: "integer" } }) },
+      {
+        title: "delta",
+        type: "object",
+        properties: {
+          text: { type: "string" },
+          reasoning: { type: "string" },
+          tool_calls: { type: "array", items: toolCall },
+        },
+      },
+      { title: "error", ...object({ code: { type: "string" }, message: { type: "string" } }) },
+      {
+        title: "end",
+        ...object({
+          status: { enum: ["completed", "failed", "cancelled", "expired"] },
+          finish_reason: { enum: ["stop", "length", "tool_calls", null] },
+          usage: orNull(ref("Usage")),
+        }),
+      },
+    ],
+  },
+  Model: object({
+    id: { type: "string" },
+    object: { const: "model" },
+    created: { type: "integer" },
+    owned_by: { type: "string" },
+    ready: { type: "boolean", description: "A worker serves it now" },
+    workers: { type: "integer" },
+    aliases: { type: "array", items: { type: "string" } },
+    context_tokens: { type: "integer" },
+    architecture: nullable("string"),
+    parameters: nullable("integer"),
+    experts,
+  }),
+  ModelList: list("Model", false),
+  Worker: object({
+    id: { type: "string" },
+    host: { type: "string" },
+    pid: { type: "integer" },
+    engine_pid: nullable("integer"),
+    model: { type: "string" },
+    architecture: { type: "string" },
+    experts,
+    slots: { type: "integer" },
+    busy: { type: "integer" },
+    state: { enum: ["loading", "ready", "draining", "engine_down"] },
+    started_at: seconds,
+    last_seen_at: seconds,
+  }),
+  WorkerList: list("Worker", false),
+  Readiness: object({
+    status: { enum: ["ready", "not_ready"] },
+    reasons: { type: "array", items: { enum: ["draining", "redis_unavailable"] } },
+  }),
+} as const;

@@ -1,0 +1,49 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import { parseChatRequest } from "@quern/shared/openai/chat-request";
+import { parseOrRefuse } from "@quern/shared/openai/first-fault";
+import { toJobObject } from "@quern/shared/openai/job-object";
+import { jobBodySchema } from "@quern/shared/openai/job-requests";
+import { readJob } from "@quern/shared/redis/job-store";
+import type { RequestHandler } from "express";
+import { admit } from "../admission/admit.ts";
+import { authenticate } from "../auth/authenticate.ts";
+import { drawSeed } from "../dispatch/draw-seed.ts";
+import { submitJob } from "../dispatch/submit-job.ts";
+import type { RouteContext } from "./route.ts";
+
+/** `POST /v1/jobs` → 202 with the job. It is queued also while no worker of its model is there. */
+export function createJobRoute(context: RouteContext): RequestHandler {
+  const { redis, queues } = context;
+  return async (request, response) => {
+    const { tenant } = authenticate(request);
+    const { endpoint, body, metadata } = parseOrRefuse(jobBodySchema, request.body);
+    const chat = parseInside("body", () => parseChatRequest(body, { drawSeed }));
+    const { description } = await admit(context, chat.model, chat.generation);
+
+    const job = await submitJob(redis, queues, {
+      tenant,
+      endpoint,
+      model: description.model,
+      request: chat.generation,
+      metadata,
+    });
+    response.locals.jobId = job.id;
+    const [record, position] = await Promise.all([
+      readJob(redis, job.id),
+      queues.position(job.model, job.id),
+    ]);
+    if (record === null) throw new Error(`job ${job.id} was not there after it was accepted`);
+    response.status(202).location(`/v1/jobs/${job.id}`).json(toJobObject(record, position));
+  };
+}
+
+/** A fault in the inner body is named by its path from the outer one. */
+function parseInside<Value>(field: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof QuernError)) throw error;
+    const param = error.param === null ? field : `${field}.${error.param}`;
+    throw new QuernError(error.code, error.message, { param, cause: error });
+  }
+}

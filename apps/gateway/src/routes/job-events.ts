@@ -1,0 +1,52 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type { TokenEvent } from "@quern/shared/contract/token-event";
+import { toChatUsage } from "@quern/shared/openai/chat-response";
+import type { Request, RequestHandler } from "express";
+import { authenticate } from "../auth/authenticate.ts";
+import { followEvents } from "../follow/follow-events.ts";
+import { clientGone } from "../http/client-gone.ts";
+import { SseWriter } from "../http/sse-writer.ts";
+import { findJob } from "./find-job.ts";
+import type { RouteContext } from "./route.ts";
+
+const RECONNECT_AFTER_MS = 1_000;
+const EVENT_ID = /^\d+-\d+$/;
+
+/**
+ * `GET /v1/jobs/{id}/events`: the job's token events as server-sent events, from the beginning or after
+ * `Last-Event-ID`, live or afterwards. The stream ends with `end`; one that breaks off before can be taken up again.
+ */
+export function jobEventsRoute({ redis, hub, draining }: RouteContext): RequestHandler<{ id: string }> {
+  return async (request, response) => {
+    const { id } = await findJob(redis, authenticate(request), request.params.id);
+    response.locals.jobId = id;
+    const afterId = lastEventIdOf(request);
+    const stop = AbortSignal.any([clientGone(response), draining]);
+    using writer = new SseWriter(response, stop);
+    await writer.retry(RECONNECT_AFTER_MS);
+    for await (const { id: eventId, event } of followEvents(hub, redis, id, afterId, stop)) {
+      await writer.event({ event: event.type, id: eventId, data: JSON.stringify(dataOf(event)) });
+    }
+    writer.end();
+  };
+}
+
+/** Browsers send the header by themselves; `?after=` is for those who can't set one. */
+function lastEventIdOf(request: Request<{ id: string }>): string | null {
+  const given = request.header("last-event-id") ?? request.query.after;
+  if (given === undefined || given === "") return null;
+  if (typeof given === "string" && EVENT_ID.test(given)) return given;
+  throw new QuernError(
+    "invalid_request",
+    "Last-Event-ID must be the id of an event of this job, such as 1-5",
+    {
+      param: "last-event-id",
+    },
+  );
+}
+
+function dataOf(event: TokenEvent): object {
+  if (event.type !== "end") return event.data;
+  const { usage, ...end } = event.data;
+  return { ...end, usage: usage === null ? null : toChatUsage(usage) };
+}

@@ -1,0 +1,38 @@
+import { parseOrRefuse } from "@quern/shared/openai/first-fault";
+import { toJobObject } from "@quern/shared/openai/job-object";
+import { jobListQuerySchema } from "@quern/shared/openai/job-requests";
+import { listJobs } from "@quern/shared/redis/job-list";
+import type { RequestHandler } from "express";
+import { authenticate } from "../auth/authenticate.ts";
+import type { RouteContext } from "./route.ts";
+
+/** `GET /v1/jobs?limit&order&after&status&model`: a page, newest first. */
+export function listJobsRoute({ redis, queues }: RouteContext): RequestHandler {
+  return async (request, response) => {
+    const { tenant } = authenticate(request);
+    const { limit, order, after = null, status, model } = parseOrRefuse(jobListQuerySchema, request.query);
+    const { records, hasMore } = await listJobs(redis, {
+      tenant,
+      limit,
+      order,
+      after,
+      matches: (record) =>
+        (status === undefined || record.state === status) && (model === undefined || record.model === model),
+    });
+    const data = await Promise.all(
+      records.map(async (record) =>
+        toJobObject(
+          record,
+          record.state === "queued" ? await queues.position(record.model, record.id) : null,
+        ),
+      ),
+    );
+    response.json({
+      object: "list",
+      data,
+      first_id: data.at(0)?.id ?? null,
+      last_id: data.at(-1)?.id ?? null,
+      has_more: hasMore,
+    });
+  };
+}
