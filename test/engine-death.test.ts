@@ -5,8 +5,8 @@ import { expect, test } from "vitest";
 
 // Promise: the death of an engine loses no job and answers none twice.
 
-/** Long enough to be still running when the engine is killed: several seconds for 8 of them. */
-const MAX_TOKENS = 3_000;
+/** Long enough to be still running when the engine is killed: some seconds for 8 of them. */
+const MAX_TOKENS = 1_500;
 
 interface Workers {
   data: { id: string; engine_pid: number | null; busy: number; state: string; slots: number }[];

@@ -1,4 +1,3 @@
-import { trace } from "@opentelemetry/api";
 import type { Logger } from "@quern/shared/process/logger";
 import type { Request, Response } from "express";
 import { requestIdOf } from "./http/request-id.ts";
@@ -23,7 +22,6 @@ export function gatewayEvents(log: Logger): GatewayEvents {
     requestServed(request, response, tookMs) {
       const route = routeOf(request);
       const { statusCode: status } = response;
-      trace.getActiveSpan()?.updateName(`${request.method} ${route}`).setAttribute("http.route", route);
       if (QUIET_ROUTES.has(route) && status < 500) return;
       const line = {
         method: request.method,
@@ -49,7 +47,7 @@ export function gatewayEvents(log: Logger): GatewayEvents {
   };
 }
 
-/** The pattern, not the path: ids don't belong into names of spans. */
+/** The pattern, not the path: what is counted and compared must not be one of a kind. */
 function routeOf(request: Request): string {
   return typeof request.route?.path === "string" ? request.route.path : "unknown";
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
 
 /**
@@ -8,6 +9,12 @@ export async function httpInstrumentation() {
   const { HttpInstrumentation } = await import("@opentelemetry/instrumentation-http");
   const instrumentation = new HttpInstrumentation({
     disableOutgoingRequestInstrumentation: true,
+    // The pattern, not the path: ids don't belong into names. Express has set it by the time the span ends.
+    applyCustomAttributesOnSpan: (span, request) => {
+      const route = (request as { route?: { path?: unknown } }).route?.path;
+      if (typeof route !== "string") return;
+      span.updateName(`${(request as IncomingMessage).method} ${route}`).setAttribute("http.route", route);
+    },
     ignoreIncomingRequestHook: ({ url }) => url === "/healthz" || url === "/readyz",
   });
   queueMicrotask(() => createRequire(import.meta.url)("node:http"));

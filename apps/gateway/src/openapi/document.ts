@@ -103,6 +103,7 @@ export function openApiDocument(): Json {
           ],
           responses: {
             200: { description: "The events", content: { "text/event-stream": { schema: ref("JobEvent") } } },
+            204: { description: "The job has ended, and `Last-Event-ID` is its `end`" },
             ...errors(400, 403, 404, 503),
           },
         },
