@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { QuernError } from "@quern/shared/contract/errors";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
@@ -84,15 +85,27 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
   };
 }
 
-/** What the engine child is told: the catalogue's entry, changed where the configuration says so. */
+/**
+ * What the engine child is told: the catalogue's entry, changed where the configuration says so.
+ * @throws QuernError `config_invalid` when more context is asked for than the model was trained for: llama.cpp would
+ * accept it silently, and answer nonsense past that point.
+ */
 export function engineOptions(
   engine: WorkerConfig["engine"],
   telemetry: boolean,
   entry: CatalogueEntry,
   modelPath: string,
+  trainedContextTokens: number | null,
 ): EngineOptions {
+  const limit = trainedContextTokens ?? Number.POSITIVE_INFINITY;
+  if (engine.contextTokens !== null && engine.contextTokens > limit) {
+    throw new QuernError(
+      "config_invalid",
+      `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
+    );
+  }
   const { kvType, thinking, sampling } = entry;
   const slots = engine.slots ?? entry.slots;
-  const contextTokens = engine.contextTokens ?? entry.contextTokens;
+  const contextTokens = engine.contextTokens ?? Math.min(entry.contextTokens, limit);
   return { modelPath, slots, contextTokens, threads: engine.threads, kvType, thinking, sampling, telemetry };
 }

@@ -42,8 +42,8 @@ async function stopWorkers(): Promise<void> {
   await Promise.all(stopping.map(({ ended }) => ended));
 }
 
-function startWorker(changes: Partial<WorkerConfig> = {}): void {
-  const config: WorkerConfig = {
+function workerConfig(): WorkerConfig {
+  return {
     redisUrl: server.url,
     model: {
       spec: endless.worker.model ?? "",
@@ -57,10 +57,12 @@ function startWorker(changes: Partial<WorkerConfig> = {}): void {
     drainGraceMs: 0,
     log: { format: "json", level: "error" },
     telemetry: false,
-    ...changes,
   };
+}
+
+function startWorker(): void {
   const stop = new AbortController();
-  running.push({ stop, ended: runWorker(config, stop.signal) });
+  running.push({ stop, ended: runWorker(workerConfig(), stop.signal) });
 }
 
 async function submit(maxTokens: number): Promise<string> {
@@ -170,6 +172,21 @@ test("an attempt that lost its job to another stops, and leaves no trace in its 
   expect(await readJob(redis, id)).toMatchObject({ state: "running", attempt: 2, result: null });
   const events = await readEvents(redis, id, null);
   expect(events.at(-1)).toMatchObject({ id: "2-1", event: { type: "restart" } });
+});
+
+test("more context than the model was trained for is refused with both numbers", async () => {
+  const model = {
+    spec: "tiny-qwen3",
+    catalogueFile: defaultCatalogueFile(),
+    cacheDir: "",
+    hfEndpoint: null,
+    hfToken: null,
+  };
+  const config = { ...workerConfig(), model, engine: { threads: 1, slots: 1, contextTokens: 4_096 } };
+  await expect(runWorker(config, new AbortController().signal)).rejects.toMatchObject({
+    code: "config_invalid",
+    message: expect.stringMatching(/2048.*4096/),
+  });
 });
 
 test("answers how many tokens a prompt has", async () => {

@@ -4,6 +4,7 @@ import type { ModelDescription, WorkerRegistration, WorkerState } from "@quern/s
 import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { ensureModelFile } from "@quern/shared/models/download";
+import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
@@ -48,7 +49,8 @@ async function prepareModel(
     ...(hfEndpoint === null ? {} : { hfEndpoint }),
     ...(hfToken === null ? {} : { hfToken }),
   });
-  return { entry, options: engineOptions(engine, telemetry, entry, modelPath) };
+  const header = await readGgufHeader(modelPath);
+  return { entry, options: engineOptions(engine, telemetry, entry, modelPath, header.contextLength) };
 }
 
 interface RunningWorker extends AsyncDisposable {

@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Cluster, startCluster, until } from "@quern/testing/cluster";
+import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
+import { freePort } from "@quern/testing/free-port";
+import { callApi, endedJob, type Job, readSse, submitJob } from "@quern/testing/jobs-api";
+import { type RedisServer, startRedis } from "@quern/testing/redis-server";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+// Promise: without Redis the answer is 503, soon; with it back everything goes on, and what ran is not lost.
+
+let dataDir: string;
+let port: number;
+let server: RedisServer;
+let endless: EndlessModel;
+let cluster: Cluster;
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "quern-outage-"));
+  port = await freePort();
+  endless = await writeEndlessModel();
+  cluster = await startCluster({ workers: [endless.worker], redis: { kind: "process", port, dataDir } });
+  server = cluster.redis;
+});
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+  await endless?.[Symbol.asyncDispose]();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const body = (maxTokens: number) => ({
+  model: endless.model,
+  messages: [{ role: "user", content: "Tell me a tale." }],
+  max_tokens: maxTokens,
+});
+
+async function refusedWith503(): Promise<void> {
+  for (const [path, request] of [
+    ["/v1/jobs", { endpoint: "/v1/chat/completions", body: body(5) }],
+    ["/v1/chat/completions", body(5)],
+  ] as const) {
+    const reply = await fetch(`${cluster.url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(request),
+      // It answers within a second; the rest is for a busy machine.
+      signal: AbortSignal.timeout(3_000),
+    });
+    expect(reply.status).toBe(503);
+    expect(Number(reply.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(await reply.json()).toMatchObject({ error: { code: "redis_unavailable" } });
+  }
+  expect((await fetch(`${cluster.url}/readyz`)).status).toBe(503);
+}
+
+test("a job that runs when Redis is killed ends once Redis is back, and its stream is whole", async () => {
+  const { id } = await submitJob(cluster.url, body(6_000));
+  const stream = (async () => Array.fromAsync(readSse(await fetch(`${cluster.url}/v1/jobs/${id}/events`))))();
+  await until(async () => (await callApi<Job>(`${cluster.url}/v1/jobs/${id}`)).status === "running");
+
+  process.kill(server.pid as number, "SIGKILL");
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).status === 503);
+  await refusedWith503();
+  await server[Symbol.asyncDispose]();
+  server = await startRedis({ kind: "process", port, dataDir });
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
+
+  const job = await endedJob(cluster.url, id);
+  expect(job).toMatchObject({ status: "completed", usage: { completion_tokens: 6_000 } });
+  const deltas = (await stream).filter(({ event }) => event === "delta");
+  const text = deltas.map(({ data }) => (JSON.parse(data) as { text?: string }).text ?? "").join("");
+  expect(text).toBe(job.response?.body.choices[0]?.message.content);
+  expect((await endedJob(cluster.url, (await submitJob(cluster.url, body(5))).id)).status).toBe("completed");
+});
+
+test("a Redis that is silent is as good as none", async () => {
+  process.kill(server.pid as number, "SIGSTOP");
+  try {
+    await refusedWith503();
+  } finally {
+    process.kill(server.pid as number, "SIGCONT");
+  }
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
+  expect((await endedJob(cluster.url, (await submitJob(cluster.url, body(5))).id)).status).toBe("completed");
+});
