@@ -101,7 +101,9 @@ async function startProcess(app: string, env: Record<string, string>): Promise<C
   try {
     for (;;) {
       const [message] = await once(child, "message", { signal: ended.signal });
-      if ((message as { type?: unknown }).type === "ready") break;
+      const { type, message: fatal } = message as { type?: unknown; message?: string };
+      if (type === "ready") break;
+      if (type === "fatal") output += fatal;
     }
   } catch {
     throw new Error(`the ${app} ended before it was ready:\n${output}`);

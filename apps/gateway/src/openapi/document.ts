@@ -1,9 +1,36 @@
 import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import { z } from "zod";
-import { schemas } from "./schemas.ts";
+import {
+  chatCompletion,
+  chatRequest,
+  chatStream,
+  completedJob,
+  type DocumentedFailure,
+  errorExample,
+  failedJob,
+  jobEvents,
+  jobRequest,
+  queuedJob,
+} from "./examples.ts";
+import { schemas as replySchemas } from "./schemas.ts";
 
 type Json = Record<string, unknown>;
+
+const chatRequestSchema = inputSchema(chatBodySchema);
+const jobRequestSchema = inputSchema(jobBodySchema);
+
+const schemas = {
+  ChatRequest: chatRequestSchema,
+  JobRequest: {
+    ...jobRequestSchema,
+    properties: {
+      ...(jobRequestSchema.properties as Json),
+      body: { $ref: "#/components/schemas/ChatRequest" },
+    },
+  },
+  ...replySchemas,
+};
 
 /** The whole API in OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0); request bodies come from their zod schemas. */
 export function openApiDocument(): Json {
@@ -25,18 +52,18 @@ export function openApiDocument(): Json {
           summary: "Ask and wait",
           description:
             "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it.",
-          requestBody: jsonContent(inputSchema(chatBodySchema), chatExample),
+          requestBody: body("ChatRequest", chatRequest),
           responses: {
             200: {
               description:
                 "The answer; with `stream: true`, chunks as server-sent events that end with `data: [DONE]`",
               headers: { "x-quern-job-id": { schema: { type: "string" } } },
               content: {
-                "application/json": { schema: ref("ChatCompletion") },
-                "text/event-stream": { schema: { type: "string" } },
+                "application/json": { schema: ref("ChatCompletion"), example: chatCompletion },
+                "text/event-stream": { schema: { type: "string" }, example: chatStream },
               },
             },
-            ...errors(400, 403, 404, 413, 500, 503),
+            ...errors(400, 403, 404, 410, 413, 500, 503),
           },
         },
       },
@@ -45,12 +72,11 @@ export function openApiDocument(): Json {
           operationId: "createJob",
           summary: "Submit a job",
           description: "Accepted jobs are kept until they end, and readable for a day after that.",
-          requestBody: jsonContent(inputSchema(jobBodySchema), {
-            endpoint: "/v1/chat/completions",
-            body: chatExample,
-            metadata: { order: "7" },
-          }),
-          responses: { 202: json("The job", "Job"), ...errors(400, 403, 404, 413, 503) },
+          requestBody: body("JobRequest", jobRequest),
+          responses: {
+            202: json("The job", "Job", { queued: queuedJob }),
+            ...errors(400, 403, 404, 413, 503),
+          },
         },
         get: {
           operationId: "listJobs",
@@ -72,7 +98,10 @@ export function openApiDocument(): Json {
               schema: { type: "number", minimum: 0, default: 0 },
             },
           ],
-          responses: { 200: json("The job", "Job"), ...errors(400, 403, 404, 503) },
+          responses: {
+            200: json("The job", "Job", { queued: queuedJob, completed: completedJob, failed: failedJob }),
+            ...errors(400, 403, 404, 503),
+          },
         },
       },
       "/v1/jobs/{id}/cancel": {
@@ -102,7 +131,10 @@ export function openApiDocument(): Json {
             },
           ],
           responses: {
-            200: { description: "The events", content: { "text/event-stream": { schema: ref("JobEvent") } } },
+            200: {
+              description: "The events",
+              content: { "text/event-stream": { schema: ref("JobEvent"), example: jobEvents } },
+            },
             204: { description: "The job has ended, and `Last-Event-ID` is its `end`" },
             ...errors(400, 403, 404, 503),
           },
@@ -130,6 +162,18 @@ export function openApiDocument(): Json {
           responses: { 200: json("The workers", "WorkerList"), ...errors(403, 503) },
         },
       },
+      "/openapi.json": {
+        get: {
+          operationId: "openApi",
+          summary: "This document",
+          responses: {
+            200: {
+              description: "It in OpenAPI 3.1",
+              content: { "application/json": { schema: { type: "object" } } },
+            },
+          },
+        },
+      },
       "/healthz": {
         get: {
           operationId: "healthz",
@@ -145,14 +189,9 @@ export function openApiDocument(): Json {
         },
       },
     },
-    components: { schemas },
+    components: { schemas, responses: errorResponses() },
   };
 }
-
-const chatExample = {
-  model: "tiny-qwen3",
-  messages: [{ role: "user", content: "What is the capital of France?" }],
-};
 
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
 
@@ -160,42 +199,58 @@ function ref(name: keyof typeof schemas): Json {
   return { $ref: `#/components/schemas/${name}` };
 }
 
-function json(description: string, schema: keyof typeof schemas): Json {
-  return { description, content: { "application/json": { schema: ref(schema) } } };
+function json(description: string, schema: keyof typeof schemas, examples?: Json): Json {
+  const named = Object.entries(examples ?? {}).map(([name, value]) => [name, { value }]);
+  const shown = named.length === 0 ? {} : { examples: Object.fromEntries(named) };
+  return { description, content: { "application/json": { schema: ref(schema), ...shown } } };
 }
 
-function jsonContent(schema: Json, example: unknown): Json {
-  return { required: true, content: { "application/json": { schema, example } } };
+function body(schema: keyof typeof schemas, example: unknown): Json {
+  return { required: true, content: { "application/json": { schema: ref(schema), example } } };
 }
 
-const ERROR_DESCRIPTIONS: Record<number, string> = {
+const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   400: "The request is at fault; `param` names the field",
   403: "Without API keys only this machine is answered",
   404: "There is no such thing, or it is not yours",
+  410: "Somebody cancelled the job before it ended",
   413: "The body is too large",
   500: "It went wrong on our side",
   503: "Not just now; `Retry-After` says when to try again",
 };
 
-function errors(...statuses: number[]): Json {
-  const retryAfter = { "retry-after": { schema: { type: "integer" } } };
+function errors(...statuses: DocumentedFailure[]): Json {
   return Object.fromEntries(
-    statuses.map((status) => [
-      status,
+    statuses.map((status) => [status, { $ref: `#/components/responses/error${status}` }]),
+  );
+}
+
+function errorResponses(): Json {
+  const retryAfter = { headers: { "retry-after": { schema: { type: "integer" } } } };
+  return Object.fromEntries(
+    Object.entries(ERROR_DESCRIPTIONS).map(([status, description]) => [
+      `error${status}`,
       {
-        ...json(ERROR_DESCRIPTIONS[status] ?? "", "Error"),
-        ...(status === 503 ? { headers: retryAfter } : {}),
+        ...json(description, "Error", { error: errorExample(Number(status) as DocumentedFailure) }),
+        ...(status === "503" ? retryAfter : {}),
       },
     ]),
   );
 }
 
 function inputSchema(schema: z.ZodType): Json {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  return rest;
+  return withoutDialect(z.toJSONSchema(schema, { io: "input" }));
 }
 
-function queryParameters(schema: z.ZodType): Json[] {
-  const { properties = {} } = inputSchema(schema) as { properties?: Record<string, Json> };
+/** Of a query the output side says more: what arrives is text in any case. */
+function queryParameters(schema: z.ZodObject): Json[] {
+  const { properties = {} } = withoutDialect(z.toJSONSchema(schema, { io: "output" })) as {
+    properties?: Json;
+  };
   return Object.entries(properties).map(([name, property]) => ({ name, in: "query", schema: property }));
+}
+
+/** OpenAPI 3.1 has one dialect for all of its schemas. */
+function withoutDialect({ $schema: _dialect, ...schema }: Json): Json {
+  return schema;
 }

@@ -44,6 +44,10 @@ export const jobRecordSchema = z.object({
 });
 export type JobRecord = z.infer<typeof jobRecordSchema>;
 
+/** All of a job but what it was asked, which may be large. */
+export const jobSummarySchema = jobRecordSchema.omit({ request: true });
+export type JobSummary = z.infer<typeof jobSummarySchema>;
+
 /** What a submitter knows of a job; the rest of the record starts empty. */
 export type NewJob = Pick<
   JobRecord,

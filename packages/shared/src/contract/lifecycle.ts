@@ -25,7 +25,7 @@ export const LIFECYCLE: Record<JobState, Record<JobEvent, Outcome>> = {
     claim: { to: "running" },
     hand_back: "ignore", // a stale attempt that was already handed back
     complete: "ignore", // likewise: its epoch has lapsed
-    fail: { to: "failed" }, // dead-letter: it crashed too often to be tried again
+    fail: "ignore", // likewise; a job that may not be tried again is claimed, and failed by its claimer
     cancel: { to: "cancelled" },
     expire: { to: "expired" },
   },

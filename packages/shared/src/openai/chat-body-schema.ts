@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { templateToolSchema, toolCallMessageSchema } from "../contract/generation.ts";
 
 /**
  * The body of OpenAI's `POST /v1/chat/completions`, as far as Quern carries it out, with the fields that other servers
@@ -7,15 +6,38 @@ import { templateToolSchema, toolCallMessageSchema } from "../contract/generatio
  * https://platform.openai.com/docs/api-reference/chat/create
  */
 
-/** A lone surrogate is no character: it can be neither tokenized nor sent back. */
-const text = z.string().refine((value) => value.isWellFormed(), "has a half of a surrogate pair in it");
+const nonEmpty = z.string().min(1, "must not be empty");
 
-const textPart = z.strictObject({ type: z.literal("text"), text }, { error: partError });
-const content = z.union([text, z.array(textPart)]);
+const textPart = z.object({ type: z.literal("text"), text: z.string() });
+const content = z.union([z.string(), z.array(textPart)], {
+  error: "must be a string, or an array of parts of the form {type: 'text', text: '…'}",
+});
 
-const toolCalls = z.array(toolCallMessageSchema.extend({ index: z.int().optional() }));
+/** `arguments` may be JSON text, as OpenAI has it, or an object. `index` is left from a stream's deltas. */
+const toolCall = z.object({
+  id: z.string().nullish(),
+  type: z.literal("function").nullish(),
+  index: z.int().nullish(),
+  function: z.object({
+    name: z.string(),
+    arguments: z.union([z.string(), z.record(z.string(), z.unknown())], {
+      error: "must be JSON text or an object",
+    }),
+  }),
+});
 
-const name = text.nullish();
+const tool = z.object({
+  type: z.literal("function"),
+  function: z.object({
+    name: nonEmpty,
+    description: z.string().nullish(),
+    /** A JSON schema. */
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+const name = z.string().nullish();
 
 const messageSchema = z.discriminatedUnion(
   "role",
@@ -26,9 +48,9 @@ const messageSchema = z.discriminatedUnion(
     z.object({
       role: z.literal("assistant"),
       content: content.nullish(),
-      reasoning_content: text.nullish(),
-      tool_calls: toolCalls.nullish(),
-      refusal: text.nullish(),
+      reasoning_content: z.string().nullish(),
+      tool_calls: z.array(toolCall).nullish(),
+      refusal: z.string().nullish(),
       name,
     }),
     z.object({ role: z.literal("tool"), content, tool_call_id: z.string().nullish(), name }),
@@ -39,9 +61,9 @@ const messageSchema = z.discriminatedUnion(
 const accepted = z.unknown().optional();
 
 export const chatBodySchema = z.strictObject({
-  model: z.string().min(1),
+  model: nonEmpty,
   messages: z.array(messageSchema).min(1, "needs at least one message"),
-  tools: z.array(templateToolSchema).nullish(),
+  tools: z.array(tool).nullish(),
   tool_choice: z.unknown().optional(),
 
   max_tokens: z.int().positive().nullish(),
@@ -51,12 +73,16 @@ export const chatBodySchema = z.strictObject({
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
-  stop: z.union([text.min(1), z.array(text.min(1)).max(16)]).nullish(),
+  stop: z
+    .union([nonEmpty, z.array(nonEmpty).max(16)], {
+      error: "must be a string that is not empty, or an array of at most 16 of them",
+    })
+    .nullish(),
 
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish(), include_obfuscation: accepted }).nullish(),
 
-  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  chat_template_kwargs: z.looseObject({ enable_thinking: z.boolean().nullish() }).nullish(),
   enable_thinking: z.boolean().nullish(),
 
   // Carried out in one way only; `unsupported.ts` refuses the others.
@@ -69,6 +95,9 @@ export const chatBodySchema = z.strictObject({
   repetition_penalty: z.number().nullish(),
   logit_bias: z.record(z.string(), z.number()).nullish(),
   modalities: z.array(z.string()).nullish(),
+  reasoning_effort: z.string().nullish(),
+  functions: z.array(z.unknown()).nullish(),
+  function_call: z.unknown().optional(),
 
   // Accepted and without effect: they bear on billing, caching or safety of a hosted service.
   user: accepted,
@@ -83,13 +112,8 @@ export const chatBodySchema = z.strictObject({
 
 export type ChatBody = z.infer<typeof chatBodySchema>;
 export type ChatMessage = ChatBody["messages"][number];
-
-function partError(issue: { input?: unknown }): string {
-  const type = (issue.input as { type?: unknown } | null)?.type;
-  return typeof type === "string" && type !== "text"
-    ? `content of type '${type}' is not supported: Quern's models read text only`
-    : "must be a part of the form {type: 'text', text: '…'}";
-}
+export type ChatTool = z.infer<typeof tool>;
+export type ChatToolCall = z.infer<typeof toolCall>;
 
 function roleError(issue: { code?: string }): string | undefined {
   return issue.code === "invalid_union"

@@ -28,8 +28,9 @@ export class ChatChunks {
   readonly #options: ChatChunksOptions;
   readonly #text = new SentOnce("text");
   readonly #reasoning = new SentOnce("reasoning");
-  readonly #toolCalls: ToolCall[] = [];
-  #repeatedToolCalls = 0;
+  readonly #sentCalls: ToolCall[] = [];
+  /** How many tool calls the current attempt has made. */
+  #calls = 0;
   #begun = false;
 
   constructor(options: ChatChunksOptions) {
@@ -47,7 +48,7 @@ export class ChatChunks {
       case "restart":
         this.#text.restart();
         this.#reasoning.restart();
-        this.#repeatedToolCalls = 0;
+        this.#calls = 0;
         return this.#begin();
       case "delta":
         return this.#delta(event.data);
@@ -56,6 +57,7 @@ export class ChatChunks {
       case "end": {
         const { status, finish_reason: finishReason, usage } = event.data;
         if (status !== "completed") return [];
+        this.#assertAllRepeated();
         const last = [this.#chunk({}, finishReason)];
         if (!this.#options.includeUsage || usage === null) return last;
         return [...last, { ...this.#chunk({}, null), choices: [], usage: toChatUsage(usage) }];
@@ -76,16 +78,21 @@ export class ChatChunks {
     const newText = this.#text.next(text ?? "");
     if (newText !== "") chunks.push(this.#chunk({ content: newText }, null));
     for (const call of calls ?? []) {
-      const index = this.#toolCalls[this.#repeatedToolCalls] === undefined ? this.#toolCalls.length : null;
-      if (index === null) {
-        if (!sameCall(this.#toolCalls[this.#repeatedToolCalls++], call)) throw diverged("tool calls");
-        continue;
-      }
-      this.#toolCalls.push(call);
-      this.#repeatedToolCalls += 1;
-      chunks.push(this.#chunk({ tool_calls: [{ index, ...call }] }, null));
+      const index = this.#calls++;
+      const sent = this.#sentCalls[index];
+      if (sent === undefined) {
+        this.#sentCalls.push(call);
+        chunks.push(this.#chunk({ tool_calls: [{ index, ...call }] }, null));
+      } else if (!sameCall(sent, call)) throw diverged("tool calls");
     }
     return chunks;
+  }
+
+  /** A new attempt that ended sooner than the one before differs from it as well. */
+  #assertAllRepeated(): void {
+    this.#text.assertAllRepeated();
+    this.#reasoning.assertAllRepeated();
+    if (this.#calls < this.#sentCalls.length) throw diverged("tool calls");
   }
 
   #chunk(delta: object, finishReason: string | null): ChatChunk {
@@ -124,10 +131,15 @@ class SentOnce {
     this.#repeatedLength += text.length;
     return unsent;
   }
+
+  assertAllRepeated(): void {
+    if (this.#repeatedLength < this.#sent.length) throw diverged(this.#kind);
+  }
 }
 
-function sameCall(a: ToolCall | undefined, b: ToolCall): boolean {
-  return a?.function.name === b.function.name && a.function.arguments === b.function.arguments;
+/** Ids are drawn anew by every attempt. */
+function sameCall(a: ToolCall, b: ToolCall): boolean {
+  return a.function.name === b.function.name && a.function.arguments === b.function.arguments;
 }
 
 function diverged(what: string): QuernError {

@@ -1,5 +1,7 @@
+import type { ChatCompletionCreateParamsNonStreaming } from "openai/resources/chat/completions";
 import { expect, test } from "vitest";
 import type { QuernError } from "../contract/errors.ts";
+import { generationRequestSchema } from "../contract/generation.ts";
 import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
 
 const user = { role: "user", content: "Hi" };
@@ -71,6 +73,12 @@ test("null counts as absent, as OpenAI's clients send it", () => {
     max_tokens: null,
     stream: null,
     n: null,
+    tool_choice: null,
+    response_format: null,
+    reasoning_effort: null,
+    stream_options: null,
+    enable_thinking: null,
+    chat_template_kwargs: { enable_thinking: null },
   };
   expect(parse(nulls)).toEqual(parse());
 });
@@ -99,6 +107,67 @@ test("messages become what templates read", () => {
   ]);
 });
 
+test("null counts as absent inside messages and tools too", () => {
+  const { generation } = parse({
+    messages: [
+      { ...user, name: null },
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: null, function: { name: "f", arguments: "{}" } }],
+      },
+      { role: "tool", content: "1", tool_call_id: null },
+    ],
+    tools: [{ type: "function", function: { name: "f", description: null, parameters: null, strict: true } }],
+  });
+  expect(generation.messages).toEqual([
+    user,
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: [{ type: "function", function: { name: "f", arguments: "{}" } }],
+    },
+    { role: "tool", content: "1" },
+  ]);
+  expect(generation.tools).toEqual([{ type: "function", function: { name: "f" } }]);
+});
+
+test("what is parsed is what the contract takes, also after a trip through JSON", () => {
+  const { generation } = parse({
+    messages: [{ role: "user", content: "𝄞 \u0000 </think> /no_think" }],
+    tools: [{ type: "function", function: { name: "f", parameters: { type: "object" } } }],
+    seed: Number.MIN_SAFE_INTEGER,
+  });
+  expect(generationRequestSchema.parse(JSON.parse(JSON.stringify(generation)))).toEqual(generation);
+  expect(generation.messages[0]?.content).toBe("𝄞 \u0000 </think> /no_think");
+});
+
+test("a body as OpenAI's own types have it", () => {
+  const body: ChatCompletionCreateParamsNonStreaming = {
+    model: "m",
+    messages: [
+      { role: "developer", content: "Be brief." },
+      { role: "user", content: [{ type: "text", text: "Weather?" }], name: "ann" },
+      {
+        role: "assistant",
+        tool_calls: [{ id: "call_1", type: "function", function: { name: "f", arguments: "{}" } }],
+      },
+      { role: "tool", tool_call_id: "call_1", content: "12" },
+    ],
+    tools: [{ type: "function", function: { name: "f", parameters: {}, strict: true } }],
+    metadata: { order: "7" },
+    store: false,
+    parallel_tool_calls: true,
+    service_tier: "auto",
+    safety_identifier: "x",
+    prompt_cache_key: "y",
+    user: "ann",
+  };
+  const { generation } = parseChatRequest(body, { drawSeed: () => 1 });
+  expect(generation.messages.map(({ role }) => role)).toEqual(["system", "user", "assistant", "tool"]);
+  expect(generation.messages[1]).toMatchObject({ name: "ann" });
+});
+
 test("tool_choice none takes the tools away", () => {
   const tools = [{ type: "function", function: { name: "f" } }];
   expect(parse({ tools, tool_choice: "none" }).generation.tools).toEqual([]);
@@ -114,12 +183,63 @@ const bad: [name: string, changes: unknown, param: string | null, message: RegEx
     "messages[0].role",
     /system, developer, user/,
   ],
-  ["content of another type", { messages: [user, { role: "user", content: 5 }] }, "messages[1].content", /./],
   [
-    "an image",
-    { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
-    "messages[0].content[0].type",
-    /./,
+    "the role of old function results",
+    { messages: [user, { role: "function", name: "f", content: "x" }] },
+    "messages[1].role",
+    /tool/,
+  ],
+  ["a message that is none", { messages: [user, null] }, "messages[1]", /expected object/],
+  [
+    "content of another type",
+    { messages: [user, { role: "user", content: 5 }] },
+    "messages[1].content",
+    /must be a string, or an array/,
+  ],
+  ["a message without content", { messages: [{ role: "user" }] }, "messages[0].content", /./],
+  [
+    "a part without text",
+    { messages: [{ role: "user", content: [{ type: "text" }] }] },
+    "messages[0].content[0].text",
+    /is missing/,
+  ],
+  [
+    "an assistant that says and calls nothing",
+    { messages: [user, { role: "assistant", content: null, tool_calls: [] }] },
+    "messages[1].content",
+    /needs content or tool_calls/,
+  ],
+  ["no model", { model: undefined }, "model", /is missing/],
+  [
+    "a tool of another type",
+    { tools: [{ type: "retrieval", function: { name: "f" } }] },
+    "tools[0].type",
+    /"function"/,
+  ],
+  [
+    "a tool without a name",
+    { tools: [{ type: "function", function: {} }] },
+    "tools[0].function.name",
+    /missing/,
+  ],
+  [
+    "half a surrogate pair deep in a tool",
+    { tools: [{ type: "function", function: { name: "f", parameters: { a: { "\uDC00": 1 } } } }] },
+    "tools[0].function.parameters.a",
+    /surrogate/,
+  ],
+  ["half a surrogate pair to stop at", { stop: ["ok", "\uD83D"] }, "stop[1]", /surrogate/],
+  [
+    "endless nesting",
+    { chat_template_kwargs: { a: nested(5_000) } },
+    "chat_template_kwargs.a",
+    /deeper than 100/,
+  ],
+  [
+    "thinking that is neither on nor off",
+    { chat_template_kwargs: { enable_thinking: "false" } },
+    "chat_template_kwargs.enable_thinking",
+    /expected boolean/,
   ],
   [
     "half a surrogate pair",
@@ -131,10 +251,21 @@ const bad: [name: string, changes: unknown, param: string | null, message: RegEx
   ["out of range", { temperature: 3 }, "temperature", /<=2/],
   ["max_tokens of 0", { max_tokens: 0 }, "max_tokens", />0/],
   ["a fractional seed", { seed: 1.5 }, "seed", /int/],
-  ["an empty stop string", { stop: "" }, "stop", /./],
-  ["a misspelt field", { temprature: 1 }, null, /unknown parameter: temprature/],
+  ["an empty stop string", { stop: "" }, "stop", /must not be empty/],
+  ["too many stop strings", { stop: Array(17).fill("x") }, "stop", /at most 16/],
+  ["an endless temperature", { temperature: Number.POSITIVE_INFINITY }, "temperature", /./],
+  ["a top_p of 0", { top_p: 0 }, "top_p", />0/],
+  ["a negative top_k", { top_k: -1 }, "top_k", />=0/],
+  ["a stream that is neither on nor off", { stream: "yes" }, "stream", /expected boolean/],
+  ["a misspelt field", { temprature: 1 }, "temprature", /unknown parameter: temprature/],
   ["two limits that differ", { max_tokens: 1, max_completion_tokens: 2 }, "max_completion_tokens", /differ/],
 ];
+
+function nested(levels: number): unknown {
+  let value: unknown = "x";
+  for (let level = 0; level < levels; level += 1) value = [value];
+  return value;
+}
 
 test.each(bad)("%s is refused with the field at fault", (_name, changes, param, message) => {
   const refused = refusal({ model: "m", messages: [user], ...(changes as object) });
@@ -149,12 +280,22 @@ test.each([
   [{ response_format: { type: "json_object" } }, "response_format"],
   [{ presence_penalty: 1 }, "presence_penalty"],
   [{ logit_bias: { "5": 1 } }, "logit_bias"],
+  [{ reasoning_effort: "low" }, "reasoning_effort"],
+  [{ functions: [{ name: "f" }] }, "functions"],
   [{ tool_choice: "required" }, "tool_choice"],
   [{ tool_choice: { type: "function", function: { name: "f" } } }, "tool_choice"],
 ])("%o is refused rather than ignored", (changes, param) => {
   const refused = refusal({ model: "m", messages: [user], ...changes });
   expect(refused).toMatchObject({ code: "unsupported_parameter", param });
   expect(refused.message).toContain(param);
+});
+
+test.each(["image_url", "input_audio", "file"])("%s is content that no model here reads", (type) => {
+  const messages = [user, { role: "user", content: [{ type: "text", text: "See" }, { type }] }];
+  expect(refusal({ model: "m", messages })).toMatchObject({
+    code: "unsupported_parameter",
+    param: "messages[1].content[1]",
+  });
 });
 
 test("values that ask for no more than there is pass", () => {

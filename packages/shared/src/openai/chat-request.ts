@@ -1,8 +1,10 @@
 import { QuernError } from "../contract/errors.ts";
-import type { GenerationRequest, Sampling, TemplateMessage } from "../contract/generation.ts";
-import { type ChatBody, type ChatMessage, chatBodySchema } from "./chat-body-schema.ts";
+import type { GenerationRequest, Sampling } from "../contract/generation.ts";
+import { type ChatBody, chatBodySchema } from "./chat-body-schema.ts";
 import { parseOrRefuse } from "./first-fault.ts";
-import { refuseUnsupported } from "./unsupported.ts";
+import { toTemplateMessages, toTemplateTool } from "./template-messages.ts";
+import { refuseUnstorable } from "./unstorable.ts";
+import { refuseMedia, refuseUnsupported } from "./unsupported.ts";
 
 export interface ChatRequest {
   model: string;
@@ -22,15 +24,17 @@ export interface ChatRequestOptions {
  * @throws QuernError `invalid_request` or `unsupported_parameter`, with the field at fault.
  */
 export function parseChatRequest(input: unknown, { drawSeed }: ChatRequestOptions): ChatRequest {
+  refuseMedia(input);
   const body = parseOrRefuse(chatBodySchema, input);
+  refuseUnstorable(body);
   refuseUnsupported(body);
   return {
     model: body.model,
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
     generation: {
-      messages: body.messages.map(toTemplateMessage),
-      tools: body.tool_choice === "none" ? [] : (body.tools ?? []),
+      messages: toTemplateMessages(body.messages),
+      tools: body.tool_choice === "none" ? [] : (body.tools ?? []).map(toTemplateTool),
       templateOptions: templateOptionsOf(body),
       sampling: samplingOf(body),
       seed: body.seed === null || body.seed === undefined ? drawSeed() : Math.abs(body.seed),
@@ -40,41 +44,12 @@ export function parseChatRequest(input: unknown, { drawSeed }: ChatRequestOption
   };
 }
 
-function toTemplateMessage(message: ChatMessage): TemplateMessage {
-  const content = textOf(message.content);
-  switch (message.role) {
-    case "system":
-    case "developer":
-      return { role: "system", content };
-    case "user":
-      return { role: "user", content };
-    case "tool": {
-      const id = message.tool_call_id;
-      return { role: "tool", content, ...(typeof id === "string" ? { tool_call_id: id } : {}) };
-    }
-    case "assistant": {
-      const { reasoning_content: reasoning, tool_calls: calls } = message;
-      return {
-        role: "assistant",
-        content,
-        ...(typeof reasoning === "string" ? { reasoning_content: reasoning } : {}),
-        ...(calls && calls.length > 0 ? { tool_calls: calls.map(({ index: _, ...call }) => call) } : {}),
-      };
-    }
-  }
-}
-
-function textOf(content: ChatMessage["content"]): string {
-  if (typeof content === "string") return content;
-  return (content ?? []).map(({ text }) => text).join("");
-}
-
+/** A null is left out: to a template it would be a value. */
 function templateOptionsOf(body: ChatBody): GenerationRequest["templateOptions"] {
-  const thinking = body.enable_thinking;
-  return {
-    ...(typeof thinking === "boolean" ? { enable_thinking: thinking } : {}),
-    ...body.chat_template_kwargs,
-  };
+  const given = { enable_thinking: body.enable_thinking, ...body.chat_template_kwargs };
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== null && value !== undefined),
+  );
 }
 
 function samplingOf({ temperature, top_p, top_k, min_p }: ChatBody): Sampling {

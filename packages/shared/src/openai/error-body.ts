@@ -18,7 +18,8 @@ const STATUS: Record<ErrorCode, number> = {
   engine_crashed: 500,
   engine_failed: 500,
   stream_diverged: 500,
-  job_cancelled: 409,
+  // Not 409, which OpenAI's clients try again: what somebody cancelled must not come back.
+  job_cancelled: 410,
   internal_error: 500,
   config_invalid: 500,
   catalogue_invalid: 500,
@@ -38,7 +39,7 @@ export interface ErrorBody {
 
 /** A code that is none of ours counts as an internal error. */
 export function httpStatusOf(code: string): number {
-  return STATUS[code as ErrorCode] ?? 500;
+  return Object.hasOwn(STATUS, code) ? STATUS[code as ErrorCode] : 500;
 }
 
 /** OpenAI's error shape. */

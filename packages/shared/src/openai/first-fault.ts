@@ -9,8 +9,9 @@ export function parseOrRefuse<Body>(schema: z.ZodType<Body>, body: unknown): Bod
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const issue = firstIssue(parsed.error.issues);
-  const param = pathText(issue.path);
-  throw new QuernError("invalid_request", sentence(issue, param), param === "" ? {} : { param });
+  const where = pathText(issue.path);
+  const param = issue.code === "unrecognized_keys" ? pathText([...issue.path, issue.keys[0] ?? ""]) : where;
+  throw new QuernError("invalid_request", sentence(issue, where), param === "" ? {} : { param });
 }
 
 type Issue = z.core.$ZodIssue;
@@ -27,17 +28,18 @@ function firstIssue([issue]: readonly Issue[]): Issue {
     : { ...inner, path: [...issue.path, ...inner.path] };
 }
 
-function sentence(issue: Issue, param: string): string {
+function sentence(issue: Issue, where: string): string {
   if (issue.code === "unrecognized_keys") {
-    const where = param === "" ? "" : ` in ${param}`;
-    return `unknown parameter${issue.keys.length > 1 ? "s" : ""}${where}: ${issue.keys.join(", ")}`;
+    const inside = where === "" ? "" : ` in ${where}`;
+    return `unknown parameter${issue.keys.length > 1 ? "s" : ""}${inside}: ${issue.keys.join(", ")}`;
   }
-  const what = issue.message.replace(/^Invalid input: /, "");
-  return param === "" ? `the body is not valid: ${what}` : `${param}: ${what}`;
+  const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
+  const what = missing && where !== "" ? "is missing" : issue.message.replace(/^Invalid input: /, "");
+  return where === "" ? `the body is not valid: ${what}` : `${where}: ${what}`;
 }
 
 /** `messages[0].content` */
-function pathText(path: readonly PropertyKey[]): string {
+export function pathText(path: readonly PropertyKey[]): string {
   return path
     .map((step, position) =>
       typeof step === "number" ? `[${step}]` : `${position === 0 ? "" : "."}${String(step)}`,

@@ -1,4 +1,4 @@
-import type { JobRecord } from "../contract/job.ts";
+import type { JobSummary } from "../contract/job.ts";
 import { type ChatCompletion, type ChatUsage, toChatCompletion, toChatUsage } from "./chat-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
 
@@ -6,7 +6,7 @@ import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
 export interface JobObject {
   id: string;
   object: "job";
-  status: JobRecord["state"];
+  status: JobSummary["state"];
   endpoint: string;
   model: string;
   attempt: number;
@@ -29,7 +29,7 @@ export interface JobResponse {
   body: ChatCompletion | ErrorBody;
 }
 
-export function toJobObject(record: JobRecord, queuePosition: number | null): JobObject {
+export function toJobObject(record: JobSummary, queuePosition: number | null): JobObject {
   const { id, model, error } = record;
   return {
     id,
@@ -54,7 +54,7 @@ export function toJobObject(record: JobRecord, queuePosition: number | null): Jo
  * A cancelled job's partial answer counts as one. Of the failures only the caller's own are a response, as in a batch's
  * output; what went wrong on our side is none.
  */
-function responseOf(record: JobRecord): JobResponse | null {
+function responseOf(record: JobSummary): JobResponse | null {
   const { id, model, createdAtMs, result, usage, error } = record;
   if (result !== null && usage !== null) {
     const body = toChatCompletion({ jobId: id, model, createdAtMs, result, usage });

@@ -24,6 +24,9 @@ const CARRIED = [
   carried("repetition_penalty", (penalty) => penalty === 1, "leave it out"),
   carried("logit_bias", (biases) => Object.keys(biases).length === 0, "leave it out"),
   carried("modalities", (wanted) => wanted.every((one) => one === "text"), "Quern's models write text only"),
+  carried("reasoning_effort", () => false, "switch thinking on or off with enable_thinking"),
+  carried("functions", (functions) => functions.length === 0, "use tools"),
+  carried("function_call", () => false, "use tools and tool_choice"),
   carried("tool_choice", (choice) => choice === "auto" || choice === "none", "use 'auto' or 'none'"),
 ];
 
@@ -38,4 +41,27 @@ export function refuseUnsupported(body: ChatBody): void {
       param: field,
     });
   }
+}
+
+const MEDIA_PARTS = new Set(["image_url", "input_image", "input_audio", "video_url", "file", "input_file"]);
+
+/** Before the schema sees the body, to which an image is only a part without text. */
+export function refuseMedia(body: unknown): void {
+  for (const [position, message] of listIn(body, "messages").entries()) {
+    for (const [part, { type }] of listIn(message, "content").entries()) {
+      if (typeof type !== "string" || !MEDIA_PARTS.has(type)) continue;
+      throw new QuernError(
+        "unsupported_parameter",
+        `${type} is not supported: Quern's models read text only`,
+        {
+          param: `messages[${position}].content[${part}]`,
+        },
+      );
+    }
+  }
+}
+
+function listIn(holder: unknown, field: string): Record<string, unknown>[] {
+  const value: unknown = (holder as Record<string, unknown> | null)?.[field];
+  return Array.isArray(value) ? value.map((item) => item ?? {}) : [];
 }

@@ -1,13 +1,13 @@
 import { QuernError } from "../contract/errors.ts";
-import { onSupervisorGone, tellFatal } from "./supervised.ts";
+import { isSupervised, onSupervisorGone, tellFatal } from "./supervised.ts";
 
 /** How long what was closed may take to let go, before it counts as a leak. */
 const LEAK_TIMEOUT_MS = 2_000;
 
 /**
  * Runs a process from its start to its end. `start` gets the signal to stop (SIGTERM, SIGINT, or a supervisor that is
- * gone) and resolves when everything it opened is closed. When it rejects, one line says why, on stderr and to the
- * supervisor, and the exit code is 1.
+ * gone) and resolves when everything it opened is closed. When it rejects, one line says why (to the supervisor, or
+ * on stderr where there is none) and the exit code is 1.
  */
 export async function runMain(start: (stop: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();
@@ -27,8 +27,8 @@ async function fail(error: unknown): Promise<void> {
   process.exitCode = 1;
   const line =
     error instanceof QuernError ? error.message : `unexpected: ${(error as Error)?.stack ?? error}`;
-  console.error(line);
-  await tellFatal(line);
+  if (isSupervised()) await tellFatal(line);
+  else console.error(line);
 }
 
 /** Something was not closed, so the process would never end. This is a bug; the line names what to look for. */

@@ -30,11 +30,15 @@ export function onSupervisorGone(callback: () => void): void {
   process.channel?.unref();
 }
 
+export function isSupervised(): boolean {
+  return process.send !== undefined && process.connected;
+}
+
 function send(message: SupervisedMessage): Promise<void> {
   return new Promise((resolve) => {
-    if (process.send === undefined || !process.connected) return resolve();
+    if (!isSupervised()) return resolve();
     // Errors are dropped: they mean that nobody listens any more, which `disconnect` reports.
-    process.send(message, undefined, undefined, () => resolve());
+    process.send?.(message, undefined, undefined, () => resolve());
   });
 }
 

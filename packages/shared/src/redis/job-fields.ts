@@ -1,4 +1,10 @@
-import { type JobRecord, jobRecordSchema, type NewJob } from "../contract/job.ts";
+import {
+  type JobRecord,
+  type JobSummary,
+  jobRecordSchema,
+  jobSummarySchema,
+  type NewJob,
+} from "../contract/job.ts";
 
 /**
  * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
@@ -36,12 +42,27 @@ export function newJobFields(job: NewJob): string[] {
 
 /** null when the hash is empty: no such job. Throws a ZodError when a record is not ours. */
 export function parseJobRecord(hash: Record<string, string>): JobRecord | null {
-  if (hash.id === undefined) return null;
+  return hash.id === undefined ? null : jobRecordSchema.parse(rawValues(hash));
+}
+
+export const SUMMARY_FIELDS = Object.keys(jobSummarySchema.shape);
+
+/** `values` as HMGET gives them for `SUMMARY_FIELDS`. */
+export function parseJobSummary(values: (string | null)[]): JobSummary | null {
+  const hash: Record<string, string> = {};
+  for (const [position, field] of SUMMARY_FIELDS.entries()) {
+    const value = values[position];
+    if (typeof value === "string") hash[field] = value;
+  }
+  return hash.id === undefined ? null : jobSummarySchema.parse(rawValues(hash));
+}
+
+function rawValues(hash: Record<string, string>): Record<string, unknown> {
   const raw: Record<string, unknown> = { ...hash, cancelRequested: hash.cancelRequested === "1" };
   raw.traceparent = hash.traceparent ?? null;
   for (const field of NUMBER_FIELDS) raw[field] = hash[field] === undefined ? null : Number(hash[field]);
   for (const field of JSON_FIELDS) raw[field] = hash[field] === undefined ? null : JSON.parse(hash[field]);
-  return jobRecordSchema.parse(raw);
+  return raw;
 }
 
 export function parseJobReply(fieldsAndValues: string[]): JobRecord | null {

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
-import type { JobRecord } from "../contract/job.ts";
+import type { JobSummary } from "../contract/job.ts";
 import { jobIndexKey, jobKey } from "../contract/names.ts";
-import { parseJobRecord } from "./job-fields.ts";
+import { parseJobSummary, SUMMARY_FIELDS } from "./job-fields.ts";
 
 export interface JobListQuery {
   tenant: string;
@@ -9,7 +9,7 @@ export interface JobListQuery {
   order: "asc" | "desc";
   /** Begin after this job id; null: at the newest (`desc`) or oldest (`asc`). */
   after: string | null;
-  matches: (record: JobRecord) => boolean;
+  matches: (record: JobSummary) => boolean;
 }
 
 /** How many ids one round trip looks at. */
@@ -22,8 +22,8 @@ const SCAN_IDS = 200;
 export async function listJobs(
   redis: Redis,
   query: JobListQuery,
-): Promise<{ records: JobRecord[]; hasMore: boolean }> {
-  const found: JobRecord[] = [];
+): Promise<{ records: JobSummary[]; hasMore: boolean }> {
+  const found: JobSummary[] = [];
   let after = query.after;
   for (;;) {
     const ids = await nextIds(redis, query, after);
@@ -48,13 +48,13 @@ function nextIds(redis: Redis, query: JobListQuery, after: string | null): Promi
     : redis.zrange(key, bound ?? "-", "+", "BYLEX", "LIMIT", 0, SCAN_IDS);
 }
 
-async function readRecords(redis: Redis, ids: string[]): Promise<(JobRecord | null)[]> {
+async function readRecords(redis: Redis, ids: string[]): Promise<(JobSummary | null)[]> {
   if (ids.length === 0) return [];
   const pipeline = redis.pipeline();
-  for (const id of ids) pipeline.hgetall(jobKey(id));
+  for (const id of ids) pipeline.hmget(jobKey(id), ...SUMMARY_FIELDS);
   const replies = (await pipeline.exec()) ?? [];
-  return replies.map(([error, hash]) => {
+  return replies.map(([error, values]) => {
     if (error) throw error;
-    return parseJobRecord(hash as Record<string, string>);
+    return parseJobSummary(values as (string | null)[]);
   });
 }

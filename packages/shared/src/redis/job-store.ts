@@ -8,6 +8,7 @@ import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
 import { loadScript, runScript } from "./script.ts";
 
 const CREATE = loadScript("create_job.lua");
+const CONFIRM = loadScript("confirm_job.lua");
 const CLAIM = loadScript("claim_job.lua");
 const APPEND = loadScript("append_events.lua");
 const COMMIT = loadScript("commit_job.lua");
@@ -44,12 +45,10 @@ export async function createJob(redis: Redis, job: NewJob): Promise<{ created: b
 
 /** Called once the job is in its queue: from here on it is accepted, and stays until it ended. */
 export async function confirmJob(redis: Redis, job: Pick<NewJob, "id" | "tenant">): Promise<void> {
-  const replies = await redis
-    .pipeline()
-    .persist(jobKey(job.id))
-    .zadd(jobIndexKey(job.tenant), 0, job.id)
-    .exec();
-  for (const [error] of replies ?? []) if (error) throw error;
+  await Promise.all([
+    runScript(redis, CONFIRM, [jobKey(job.id)], []),
+    redis.zadd(jobIndexKey(job.tenant), 0, job.id),
+  ]);
 }
 
 export async function readJob(redis: Redis, jobId: string): Promise<JobRecord | null> {

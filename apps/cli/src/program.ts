@@ -1,0 +1,17 @@
+import { Command } from "commander";
+import type { CliConfig } from "./config.ts";
+import { modelsCommand } from "./models/models-command.ts";
+import { upCommand } from "./up/up-command.ts";
+
+/** `quern`, with all its commands. */
+export function createProgram(config: CliConfig): Command {
+  return new Command("quern")
+    .description("A job queue in front of Qwen models (GGUF), with one command to run all of it.")
+    .showHelpAfterError("(--help shows what there is)")
+    .addCommand(
+      upCommand(config).copyInheritedSettings(
+        new Command().showHelpAfterError("(--help shows what there is)"),
+      ),
+    )
+    .addCommand(modelsCommand(() => config.models));
+}

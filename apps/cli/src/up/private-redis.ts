@@ -1,0 +1,149 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { QuernError } from "@quern/shared/contract/errors";
+import type { RedisBinary } from "@quern/shared/process/redis-binary";
+import { SupervisedChild } from "./supervised-child.ts";
+
+const GUARDIAN_MAIN = new URL("./redis-guardian.ts", import.meta.url);
+/** A Redis whose supervisor was killed ends by itself within this time; see the guardian. */
+const PREDECESSOR_TIMEOUT_MS = 12_000;
+
+export interface PrivateRedis {
+  readonly url: string;
+  readonly port: number;
+  stop(force: AbortSignal): Promise<void>;
+}
+
+/**
+ * A Redis of our own: its data in `<dataDir>/redis`, append-only, on a free loopback port, with a random password that
+ * only this user can read. It runs under a guardian, so that it ends even when this process is killed.
+ * @throws QuernError `redis_unsuitable` when another Quern uses the data directory.
+ */
+export async function startPrivateRedis(
+  binary: RedisBinary,
+  dataDir: string,
+  env: NodeJS.ProcessEnv,
+  say: (line: string) => void,
+): Promise<PrivateRedis> {
+  const folder = resolve(dataDir, "redis");
+  await makeFolder(folder);
+  const release = await claimFolder(folder, dataDir);
+  try {
+    const port = await freePort();
+    const password = randomBytes(24).toString("base64url");
+    const configFile = join(folder, "redis.conf");
+    await writeFile(configFile, redisConfig(folder, port, password), { mode: 0o600 });
+    await chmod(configFile, 0o600);
+    const args = [binary.command, configFile];
+    const guardian = new SupervisedChild({ name: "Redis's guardian", main: GUARDIAN_MAIN, args, env }, say);
+    await guardian.start();
+    return {
+      url: `redis://:${password}@127.0.0.1:${port}`,
+      port,
+      stop: async (force) => {
+        await guardian.stop(force);
+        await release();
+      },
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new QuernError(
+      "config_invalid",
+      `the data directory can't be made: ${(error as Error).message}; choose another with --data-dir`,
+      { cause: error },
+    );
+  }
+}
+
+/** Two servers on one append-only file would ruin it. Waits for one that is just ending. */
+async function claimFolder(folder: string, dataDir: string): Promise<() => Promise<void>> {
+  const file = join(folder, "supervisor.pid");
+  const giveUpAtMs = performance.now() + PREDECESSOR_TIMEOUT_MS;
+  for (;;) {
+    const supervisor = await livePidIn(file);
+    const server = await livePidIn(join(folder, "redis.pid"));
+    if (supervisor !== null) {
+      throw new QuernError(
+        "redis_unsuitable",
+        `another Quern (process ${supervisor}) uses the data directory ${dataDir}: stop it, or choose another with --data-dir`,
+      );
+    }
+    if (server === null && (await takeFile(file))) return () => rm(file, { force: true });
+    if (performance.now() > giveUpAtMs) {
+      throw new QuernError(
+        "redis_unsuitable",
+        `a Redis (process ${server}) still uses the data directory ${dataDir}: stop it, or choose another with --data-dir`,
+      );
+    }
+    await sleep(50);
+  }
+}
+
+/** false when somebody else was faster. */
+async function takeFile(file: string): Promise<boolean> {
+  // Only one that names no living process is in the way.
+  await rm(file, { force: true });
+  try {
+    await using handle = await open(file, "wx");
+    await handle.writeFile(String(process.pid));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+async function livePidIn(file: string): Promise<number | null> {
+  const text = existsSync(file) ? await readFile(file, "utf8").catch(() => "") : "";
+  const pid = Number.parseInt(text, 10);
+  if (Number.isNaN(pid) || pid === process.pid) return null;
+  try {
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? pid : null;
+  }
+}
+
+/** https://redis.io/docs/latest/operate/oss_and_stack/management/config/ */
+function redisConfig(folder: string, port: number, password: string): string {
+  return [
+    "# Written at every start.",
+    "bind 127.0.0.1",
+    `port ${port}`,
+    `requirepass ${password}`,
+    `dir "${folder.replaceAll(/["\\]/g, "\\$&")}"`,
+    `pidfile "${join(folder, "redis.pid").replaceAll(/["\\]/g, "\\$&")}"`,
+    "daemonize no",
+    "# Accepted work must outlive a crash, and must never be dropped for room.",
+    "appendonly yes",
+    "appendfsync everysec",
+    'save ""',
+    "maxmemory-policy noeviction",
+    "loglevel warning",
+    "",
+  ].join("\n");
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

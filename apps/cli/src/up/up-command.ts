@@ -1,0 +1,100 @@
+import { availableParallelism } from "node:os";
+import { Command, InvalidArgumentError } from "commander";
+import type { CliConfig } from "../config.ts";
+import { stopSignals } from "./stop-signals.ts";
+import { runUp } from "./up.ts";
+
+export interface UpOptions {
+  port: number;
+  host: string;
+  dataDir: string;
+  /** At least one. */
+  models: string[];
+  /** Of each model. */
+  workers: number;
+  /** null: what the catalogue says. */
+  slots: number | null;
+  contextTokens: number | null;
+  /** Of each worker's engine. */
+  threads: number;
+}
+
+const DEFAULT_MODEL = "tiny-qwen3";
+/** Decoding is bound by memory bandwidth long before this many cores. */
+const MAX_DEFAULT_THREADS = 16;
+
+/** `quern up`, which is what `npm start` runs. */
+export function upCommand(config: CliConfig): Command {
+  return new Command("up")
+    .description("Run all of Quern on this machine: Redis (unless REDIS_URL names one), a gateway, workers.")
+    .option("--port <port>", "where the gateway listens", integerFrom(0, 65_535), 8_080)
+    .option("--host <address>", "which address; without API keys loopback only", "127.0.0.1")
+    .option("--data-dir <folder>", "where jobs and results are kept", ".quern")
+    .option(
+      "--model <model>",
+      `what to serve: an alias of models.yaml, a path, or hf:<owner>/<repo>:<quantization>; give it again for more models (default: ${DEFAULT_MODEL})`,
+      (model: string, models: string[] | undefined) => [...(models ?? []), model],
+    )
+    .option("--workers <count>", "workers of each model", integerFrom(1, 64), 1)
+    .option(
+      "--slots <count>",
+      "jobs that a worker runs at once (default: the catalogue's)",
+      integerFrom(1, 512),
+    )
+    .option(
+      "--threads <count>",
+      "CPU threads of each worker (default: the cores, shared)",
+      integerFrom(1, 512),
+    )
+    .option(
+      "--context-tokens <count>",
+      "prompt and answer of a job together (default: the catalogue's)",
+      integerFrom(64, 2 ** 24),
+    )
+    .addHelpText("after", EXAMPLES)
+    .action(async (flags: UpFlags) => {
+      const signals = stopSignals();
+      await runUp(toOptions(flags), config, signals);
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  npm start                                                  the demo model
+  npm start -- --model qwen3-8b --slots 16                   one of models.yaml, downloaded at the first start
+  npm start -- --model ./a.gguf --model ./b.gguf             two models, a worker each
+  REDIS_URL=redis://127.0.0.1:6379 npm start                 with a Redis of your own`;
+
+interface UpFlags {
+  port: number;
+  host: string;
+  dataDir: string;
+  model?: string[];
+  workers: number;
+  slots?: number;
+  threads?: number;
+  contextTokens?: number;
+}
+
+function toOptions(flags: UpFlags): UpOptions {
+  const models = [...new Set(flags.model ?? [DEFAULT_MODEL])];
+  const share = Math.floor(availableParallelism() / (models.length * flags.workers));
+  return {
+    port: flags.port,
+    host: flags.host,
+    dataDir: flags.dataDir,
+    models,
+    workers: flags.workers,
+    slots: flags.slots ?? null,
+    contextTokens: flags.contextTokens ?? null,
+    threads: flags.threads ?? Math.min(Math.max(share, 1), MAX_DEFAULT_THREADS),
+  };
+}
+
+function integerFrom(lowest: number, highest: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= lowest && value <= highest) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${lowest} to ${highest}.`);
+  };
+}

@@ -1,0 +1,112 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type { JobSummary } from "@quern/shared/contract/job";
+import { toErrorBody } from "@quern/shared/openai/error-body";
+import { toJobObject } from "@quern/shared/openai/job-object";
+
+/** What the document shows, made by the same translations as the replies themselves. */
+
+export const chatRequest = {
+  model: "tiny-qwen3",
+  messages: [{ role: "user", content: "What is the capital of France?" }],
+};
+
+export const jobRequest = {
+  endpoint: "/v1/chat/completions",
+  body: chatRequest,
+  metadata: { order: "7" },
+};
+
+const submitted: JobSummary = {
+  id: "job_019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41",
+  tenant: "default",
+  model: chatRequest.model,
+  endpoint: "/v1/chat/completions",
+  state: "queued",
+  attempt: 0,
+  crashes: 0,
+  cancelRequested: false,
+  metadata: jobRequest.metadata,
+  traceparent: null,
+  createdAtMs: 1_764_000_000_120,
+  queuedAtMs: 1_764_000_000_120,
+  startedAtMs: null,
+  firstTokenAtMs: null,
+  endedAtMs: null,
+  usage: null,
+  result: null,
+  error: null,
+};
+
+export const queuedJob = toJobObject(submitted, 3);
+
+export const completedJob = toJobObject(
+  {
+    ...submitted,
+    state: "completed",
+    attempt: 1,
+    startedAtMs: 1_764_000_000_131,
+    firstTokenAtMs: 1_764_000_000_158,
+    endedAtMs: 1_764_000_000_204,
+    usage: { promptTokens: 17, completionTokens: 21, reasoningTokens: 12, cachedTokens: 0 },
+    result: {
+      text: "The capital of France is Paris.",
+      reasoning: "The question is about the capital of France.",
+      toolCalls: [],
+      finishReason: "stop",
+    },
+  },
+  null,
+);
+
+export const failedJob = toJobObject(
+  {
+    ...submitted,
+    state: "failed",
+    attempt: 3,
+    crashes: 3,
+    startedAtMs: 1_764_000_000_131,
+    endedAtMs: 1_764_000_009_870,
+    error: { code: "engine_crashed", message: "the engine died 3 times while it ran this job", param: null },
+  },
+  null,
+);
+
+export const chatCompletion = completedJob.response?.body;
+
+/** How a job's events and a chat stream look on the wire. */
+export const jobEvents = `retry: 1000
+
+event: start
+id: 1-1
+data: {"attempt":1}
+
+event: delta
+id: 1-2
+data: {"text":"The capital of France is Paris."}
+
+event: end
+id: 1-3
+data: ${JSON.stringify({ status: "completed", finish_reason: "stop", usage: completedJob.usage })}
+
+`;
+
+export const chatStream = `data: {"id":"chatcmpl-019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41","object":"chat.completion.chunk","created":1764000000,"model":"tiny-qwen3","choices":[{"index":0,"delta":{"content":"Paris"},"logprobs":null,"finish_reason":null}]}
+
+data: [DONE]
+
+`;
+
+const failures = {
+  400: new QuernError("invalid_request", "messages: needs at least one message", { param: "messages" }),
+  403: new QuernError("forbidden", "this gateway answers its own machine only"),
+  404: new QuernError("job_not_found", `there is no job '${submitted.id}'`),
+  410: new QuernError("job_cancelled", "the job was cancelled before it ended"),
+  413: new QuernError("body_too_large", "the body is larger than 10485760 bytes"),
+  500: new QuernError("engine_crashed", "the engine died 3 times while it ran this job"),
+  503: new QuernError("redis_unavailable", "the queue can't be reached just now; try again soon"),
+};
+export type DocumentedFailure = keyof typeof failures;
+
+export function errorExample(status: DocumentedFailure): object {
+  return toErrorBody(failures[status]);
+}

@@ -1,0 +1,25 @@
+import { randomUUIDv7 } from "node:crypto";
+import type { NewJob } from "../contract/job.ts";
+
+/** A job as a gateway would submit it, for tests. */
+export function newJob(changes: Partial<NewJob> = {}): NewJob {
+  return {
+    id: `job_${randomUUIDv7()}`,
+    tenant: "default",
+    model: "tiny-qwen3",
+    endpoint: "/v1/chat/completions",
+    metadata: {},
+    traceparent: null,
+    createdAtMs: 1_000,
+    request: {
+      messages: [{ role: "user", content: "Hi" }],
+      tools: [],
+      templateOptions: {},
+      sampling: {},
+      seed: 1,
+      maxTokens: null,
+      stop: [],
+    },
+    ...changes,
+  };
+}

@@ -1,0 +1,164 @@
+// What `npm start`, `npm test` and `npm run check` run first, on whatever Node the machine has. It installs the locked
+// packages when they are missing or stale, then runs the real program under the Node 24 that the lockfile brings.
+// No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
+//   usage: node tools/bootstrap.mjs start|test|check [arguments of the program]
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Its message is all that is printed. */
+class BootstrapError extends Error {}
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const LOWEST_HOST_MAJOR = 20;
+const RUNTIME_MAJOR = 24;
+const PROGRAMS = {
+  start: ["apps/cli/src/main.ts", "up"],
+  test: ["tools/run-tests.ts"],
+  check: ["tools/check.ts"],
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const program = PROGRAMS[name];
+
+try {
+  if (program === undefined) fail(`usage: node tools/bootstrap.mjs ${Object.keys(PROGRAMS).join("|")}`);
+  if (major(process.versions.node) < LOWEST_HOST_MAJOR) {
+    fail(
+      `Quern needs Node ${LOWEST_HOST_MAJOR} or newer, this is ${process.versions.node}: see https://nodejs.org`,
+    );
+  }
+  await installPackages();
+  await runAsParent(findRuntime(), [join(ROOT, program[0]), ...program.slice(1), ...args]);
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
+/** `npm ci`, unless what is installed is what the lockfile says. */
+async function installPackages() {
+  const stamp = join(ROOT, "node_modules", ".quern-installed");
+  const wanted = lockDigest();
+  if (readIfThere(stamp) === wanted) return;
+  await withLock(async () => {
+    // Another one may have installed while this one waited.
+    if (readIfThere(stamp) === wanted) return;
+    const beganMs = Date.now();
+    console.log("Installing packages (npm ci): about a minute, once.");
+    const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+    const code = await run(npm, ["ci", "--loglevel=error", "--no-audit", "--no-fund"]);
+    if (code !== 0) fail("npm ci failed; what it said stands above. Is the npm registry reachable?");
+    writeFileSync(stamp, wanted);
+    console.log(`Packages are installed (${Math.round((Date.now() - beganMs) / 1000)} s).`);
+  });
+}
+
+/** What decides about the contents of node_modules. */
+function lockDigest() {
+  const hash = createHash("sha256");
+  for (const file of ["package-lock.json", "package.json"]) hash.update(readFileSync(join(ROOT, file)));
+  return hash.digest("hex");
+}
+
+/** Two starts at once must not both run `npm ci`. The directory of a holder that was killed is taken over. */
+async function withLock(work) {
+  const lock = join(ROOT, ".quern-installing");
+  const holder = join(lock, "pid");
+  for (let told = false; ; told = true) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    const pid = Number(readIfThere(holder) ?? Number.NaN);
+    if (!Number.isNaN(pid) && !isAlive(pid)) rmSync(lock, { recursive: true, force: true });
+    else {
+      if (!told) console.log("Another start installs the packages; waiting for it.");
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+  try {
+    writeFileSync(holder, String(process.pid));
+    await work();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** The Node that the lockfile brings; the host's own where npm has none for the platform, if it is new enough. */
+function findRuntime() {
+  for (const arch of ["x64", "arm64"]) {
+    const binary = join(ROOT, "node_modules", `node-linux-${arch}`, "bin", "node");
+    if (process.platform === "linux" && process.arch === arch && existsSync(binary)) return binary;
+  }
+  if (major(process.versions.node) >= RUNTIME_MAJOR) return process.execPath;
+  return fail(
+    `on ${process.platform}-${process.arch} Quern needs a Node ${RUNTIME_MAJOR} of your own, this is ${process.versions.node}`,
+  );
+}
+
+/**
+ * Stays as the parent and ends as the program ends. The IPC channel lets the program notice when this process is
+ * killed; and since npm passes nothing on when it is killed itself, this process watches its own parent.
+ */
+function runAsParent(runtime, argv) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(runtime, argv, {
+      cwd: process.cwd(),
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
+    });
+    // A terminal signals every process of the group, npm passes on what it got: the program sees them and decides.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+    const ancestors = npmAncestors();
+    const watch = setInterval(() => {
+      if (npmAncestors() !== ancestors && child.connected) child.disconnect();
+    }, 250);
+    child.once("error", reject);
+    child.once("exit", (code, signal) => {
+      clearInterval(watch);
+      process.exitCode = signal === null ? (code ?? 1) : 1;
+      resolve();
+    });
+  });
+}
+
+/** The pids above this process that go away when npm does: npm itself, or the shell it runs scripts with and npm. */
+function npmAncestors() {
+  if (process.env.npm_lifecycle_event === undefined) return "";
+  const status = readIfThere(`/proc/${process.ppid}/status`) ?? "";
+  return `${process.ppid} ${/^PPid:\s*(\d+)/m.exec(status)?.[1] ?? ""}`;
+}
+
+function run(command, argv) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, argv, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+    child.once("error", reject);
+    child.once("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+function readIfThere(path) {
+  return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+function major(version) {
+  return Number(version.split(".")[0]);
+}
+
+function fail(message) {
+  throw new BootstrapError(message);
+}
