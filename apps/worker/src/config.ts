@@ -17,6 +17,7 @@ const envSchema = z.object({
   HF_TOKEN: z.string().optional(),
   QUERN_SLOTS: z.coerce.number().int().min(1).max(512).optional(),
   QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
+  QUERN_CORES: z.coerce.number().int().min(1).optional(),
   QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()
@@ -47,7 +48,10 @@ export interface WorkerConfig {
     hfToken: string | null;
   };
   engine: {
-    threads: number;
+    /** CPU threads; null: as many as there are cores and the catalogue allows. */
+    threads: number | null;
+    /** Of the machine's cores, those this worker may count as its own. */
+    cores: number;
     /** null: what the catalogue says. */
     slots: number | null;
     contextTokens: number | null;
@@ -73,7 +77,8 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       hfToken: env.HF_TOKEN ?? null,
     },
     engine: {
-      threads: env.QUERN_THREADS ?? availableParallelism(),
+      threads: env.QUERN_THREADS ?? null,
+      cores: env.QUERN_CORES ?? availableParallelism(),
       slots: env.QUERN_SLOTS ?? null,
       contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
     },
@@ -107,5 +112,6 @@ export function engineOptions(
   const { kvType, thinking, sampling } = entry;
   const slots = engine.slots ?? entry.slots;
   const contextTokens = engine.contextTokens ?? Math.min(entry.contextTokens, limit);
-  return { modelPath, slots, contextTokens, threads: engine.threads, kvType, thinking, sampling, telemetry };
+  const threads = engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores);
+  return { modelPath, slots, contextTokens, threads, kvType, thinking, sampling, telemetry };
 }

@@ -52,7 +52,7 @@ function workerConfig(): WorkerConfig {
       hfEndpoint: null,
       hfToken: null,
     },
-    engine: { threads: 1, slots: 4, contextTokens: 8_192 },
+    engine: { threads: 1, cores: 1, slots: 4, contextTokens: 8_192 },
     retentionSeconds: 60,
     drainGraceMs: 0,
     log: { format: "json", level: "error" },
@@ -182,7 +182,11 @@ test("more context than the model was trained for is refused with both numbers",
     hfEndpoint: null,
     hfToken: null,
   };
-  const config = { ...workerConfig(), model, engine: { threads: 1, slots: 1, contextTokens: 4_096 } };
+  const config = {
+    ...workerConfig(),
+    model,
+    engine: { threads: 1, cores: 1, slots: 1, contextTokens: 4_096 },
+  };
   await expect(runWorker(config, new AbortController().signal)).rejects.toMatchObject({
     code: "config_invalid",
     message: expect.stringMatching(/2048.*4096/),

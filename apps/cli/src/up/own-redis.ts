@@ -17,8 +17,11 @@ export async function checkOwnRedis(url: string): Promise<string[]> {
     commandTimeout: ANSWER_TIMEOUT_MS,
     maxRetriesPerRequest: 0,
   });
-  // The rejected command says the same.
-  redis.on("error", () => {});
+  // The rejected command only says that the connection is closed; this says why.
+  let reason: Error | null = null;
+  redis.on("error", (error) => {
+    reason ??= error;
+  });
   try {
     await redis.connect();
     return complaintsAbout(await redis.info());
@@ -26,7 +29,7 @@ export async function checkOwnRedis(url: string): Promise<string[]> {
     if (error instanceof QuernError) throw error;
     throw new QuernError(
       "redis_unsuitable",
-      `the Redis at ${withoutPassword(url)} (REDIS_URL) does not answer: ${(error as Error).message}. ` +
+      `the Redis at ${withoutPassword(url)} (REDIS_URL) does not answer: ${(reason ?? (error as Error)).message}. ` +
         "Start it, correct REDIS_URL, or unset it to let Quern start one",
       { cause: error },
     );

@@ -61,8 +61,11 @@ async function startServer(command: string, configFile: string): Promise<Server>
   }
   await once(child, "spawn");
   const exited = once(child, "exit").then(([code, signal]) => {
-    const lastLine = output.trim().split("\n").at(-1) ?? "";
-    return [signal ?? `exit code ${code}`, lastLine].filter((part) => part !== "").join(": ");
+    // Who is killed says nothing of it.
+    if (signal !== null) return signal;
+    return [`exit code ${code}`, output.trim().split("\n").at(-1) ?? ""]
+      .filter((part) => part !== "")
+      .join(": ");
   });
   return { child, exited };
 }

@@ -15,13 +15,15 @@ export interface UpOptions {
   /** null: what the catalogue says. */
   slots: number | null;
   contextTokens: number | null;
-  /** Of each worker's engine. */
-  threads: number;
+  /** Of each worker's engine; null: its share of the cores, as far as the model gains from them. */
+  threads: number | null;
+  /** Each worker's share. */
+  cores: number;
 }
 
 const DEFAULT_MODEL = "tiny-qwen3";
 /** Decoding is bound by memory bandwidth long before this many cores. */
-const MAX_DEFAULT_THREADS = 16;
+const MAX_CORES = 16;
 
 /** `quern up`, which is what `npm start` runs. */
 export function upCommand(config: CliConfig): Command {
@@ -87,7 +89,8 @@ function toOptions(flags: UpFlags): UpOptions {
     workers: flags.workers,
     slots: flags.slots ?? null,
     contextTokens: flags.contextTokens ?? null,
-    threads: flags.threads ?? Math.min(Math.max(share, 1), MAX_DEFAULT_THREADS),
+    threads: flags.threads ?? null,
+    cores: Math.min(Math.max(share, 1), MAX_CORES),
   };
 }
 

@@ -101,7 +101,7 @@ async function findRedis(
 }
 
 function workerOf(model: string, options: UpOptions, env: NodeJS.ProcessEnv): SupervisedChild {
-  const { slots, threads, contextTokens } = options;
+  const { slots, threads, cores, contextTokens } = options;
   return new SupervisedChild(
     {
       name: `worker of ${model}`,
@@ -109,8 +109,9 @@ function workerOf(model: string, options: UpOptions, env: NodeJS.ProcessEnv): Su
       env: {
         ...env,
         QUERN_MODEL: model,
-        QUERN_THREADS: String(threads),
+        QUERN_CORES: String(cores),
         QUERN_DRAIN_GRACE_SECONDS: String(WORKER_DRAIN_GRACE_SECONDS),
+        ...(threads === null ? {} : { QUERN_THREADS: String(threads) }),
         ...(slots === null ? {} : { QUERN_SLOTS: String(slots) }),
         ...(contextTokens === null ? {} : { QUERN_CONTEXT_TOKENS: String(contextTokens) }),
       },

@@ -1,10 +1,4 @@
-import type {
-  FinishReason,
-  GenerationRequest,
-  GenerationResult,
-  Sampling,
-  Usage,
-} from "@quern/shared/contract/generation";
+import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
 import type { Delta } from "./output/generation-output.ts";
@@ -51,8 +45,6 @@ export interface Generated {
   usage: Usage;
   timings: GenerationTimings;
 }
-
-export type { FinishReason };
 
 export type EngineCommand =
   | { type: "load"; options: EngineOptions }

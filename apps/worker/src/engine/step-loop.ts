@@ -77,7 +77,7 @@ export class StepLoop {
       this.#report();
       if (this.#waiting.length === 0 && this.#running().length === 0) await this.#wakened();
     }
-    await Promise.all(this.#slots.map(({ running }) => running?.decoder?.return()));
+    for (const { running } of this.#slots) await running?.decoder?.return();
   }
 
   async #releaseCancelled(): Promise<void> {
@@ -125,12 +125,14 @@ export class StepLoop {
   }
 
   async #decodeStep(): Promise<void> {
-    const stepping = this.#slots.filter(({ running }) => running !== null && running.decoder !== null);
-    const sampled = await Promise.allSettled(stepping.map(({ running }) => running?.decoder?.next()));
+    const stepping = this.#slots.flatMap((slot) =>
+      slot.running?.decoder ? [{ slot, token: slot.running.decoder.next() }] : [],
+    );
+    const sampled = await Promise.allSettled(stepping.map(({ token }) => token));
     const nowMs = this.#options.nowMs();
-    for (const [position, slot] of stepping.entries()) {
+    for (const [position, { slot }] of stepping.entries()) {
       const outcome = sampled[position];
-      if (outcome?.status === "fulfilled" && outcome.value?.value !== undefined) {
+      if (outcome?.status === "fulfilled" && outcome.value.value !== undefined) {
         await this.#accept(slot, outcome.value.value, nowMs);
       } else {
         await this.#fail(slot, outcome?.status === "rejected" ? outcome.reason : "no token was sampled");

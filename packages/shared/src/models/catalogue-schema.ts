@@ -16,6 +16,8 @@ export interface CatalogueEntry {
   contextTokens: number;
   slots: number;
   kvType: "f16" | "q8_0";
+  /** CPU threads beyond which it only gets slower; null: no limit. */
+  maxThreads: number | null;
   /** `optional`: the chat template reads `enable_thinking`. */
   thinking: "optional" | "always" | "never";
   /** For what a request leaves out, by the mode it runs in. */
@@ -30,6 +32,7 @@ export const ENTRY_DEFAULTS = {
   contextTokens: 4_096,
   slots: 4,
   kvType: "f16",
+  maxThreads: null,
   thinking: "optional",
   sampling: QWEN_SAMPLING,
 } satisfies Partial<CatalogueEntry>;
@@ -64,6 +67,7 @@ function entrySchema(baseDir: string) {
     contextTokens: z.int().min(64).max(1_048_576).default(ENTRY_DEFAULTS.contextTokens),
     slots: z.int().min(1).max(256).default(ENTRY_DEFAULTS.slots),
     kvType: z.enum(["f16", "q8_0"]).default(ENTRY_DEFAULTS.kvType),
+    maxThreads: z.int().min(1).nullable().default(ENTRY_DEFAULTS.maxThreads),
     thinking: z.enum(["optional", "always", "never"]).default(ENTRY_DEFAULTS.thinking),
     sampling: z
       .strictObject({

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { violations } from "./import-rules.ts";
+
+const shared = "packages/shared/src";
+
+test.each([
+  ["apps/gateway/src/app.ts", "apps/worker/src/worker.ts"],
+  [`${shared}/contract/job.ts`, "ioredis"],
+  [`${shared}/contract/job.ts`, `${shared}/redis/job-store.ts`],
+  [`${shared}/openai/chat-request.ts`, `${shared}/redis/job-store.ts`],
+  ["apps/worker/src/worker.ts", "packages/testing/src/cluster.ts"],
+  ["apps/worker/src/consumer/attempt.ts", "node-llama-cpp"],
+  ["apps/gateway/src/routes/create-job.ts", "bullmq"],
+  ["apps/gateway/src/follow/event-hub.ts", "express"],
+  ["apps/worker/src/main.ts", "commander"],
+  ["apps/worker/src/consumer/attempt.ts", "apps/worker/src/config.ts"],
+  [`${shared}/redis/job-store.ts`, `${shared}/contract/index.ts`],
+])("%s may not import %s", (file, target) => {
+  expect(violations([{ file, target }])).toHaveLength(1);
+});
+
+test.each([
+  ["apps/gateway/src/app.ts", `${shared}/contract/job.ts`],
+  ["apps/gateway/src/app.ts", "apps/gateway/src/routes/models.ts"],
+  [`${shared}/contract/job.ts`, "zod"],
+  [`${shared}/contract/job.test.ts`, "vitest"],
+  ["apps/worker/src/engine/load-model.ts", "node-llama-cpp"],
+  ["apps/worker/src/worker.test.ts", "bullmq"],
+  ["apps/worker/src/worker.test.ts", "packages/testing/src/cluster.ts"],
+  ["apps/worker/src/worker.ts", "apps/worker/src/config.ts"],
+  ["test/skills.test.ts", "packages/testing/src/cluster.ts"],
+])("%s may import %s", (file, target) => {
+  expect(violations([{ file, target }])).toEqual([]);
+});

@@ -1,0 +1,92 @@
+/**
+ * Who may import whom (docs/architecture.md). A rule names the files it binds and what they may not import; the first
+ * sentence of an error is its `why`.
+ */
+
+/** One import of one file. Paths are relative to the top of the repository. */
+export interface ImportOf {
+  file: string;
+  /** A path for a file of ours, a package's name for others (`node:` ones too). */
+  target: string;
+}
+
+interface ImportRule {
+  why: string;
+  forbids: (edge: ImportOf) => boolean;
+}
+
+const appOf = (path: string) => /^apps\/([^/]+)\//.exec(path)?.[1];
+const isTest = (path: string) => /\.test\.ts$/.test(path) || path.startsWith("test/");
+const isOurs = (target: string) => target.endsWith(".ts") || target.endsWith(".mjs");
+const inSource = (path: string) => /^(apps|packages)\//.test(path) && !isTest(path);
+
+/** The only rooms of `packageName`; everyone's tests may use it too. */
+function onlyIn(packageName: string, rooms: RegExp, why: string): ImportRule {
+  return {
+    why,
+    forbids: ({ file, target }) => target === packageName && !rooms.test(file) && !isTest(file),
+  };
+}
+
+export const IMPORT_RULES: ImportRule[] = [
+  {
+    why: "apps import @quern/shared, never each other",
+    forbids: ({ file, target }) => {
+      const [from, to] = [appOf(file), appOf(target)];
+      return to !== undefined && from !== to && !isTest(file);
+    },
+  },
+  {
+    why: "contract imports zod and itself only",
+    forbids: ({ file, target }) =>
+      inSource(file) &&
+      file.startsWith("packages/shared/src/contract/") &&
+      target !== "zod" &&
+      !target.startsWith("packages/shared/src/contract/"),
+  },
+  {
+    why: "openai translates and nothing more: it imports contract, zod and itself",
+    forbids: ({ file, target }) =>
+      inSource(file) &&
+      file.startsWith("packages/shared/src/openai/") &&
+      target !== "zod" &&
+      !/^packages\/shared\/src\/(contract|openai)\//.test(target),
+  },
+  {
+    why: "@quern/testing is for tests",
+    forbids: ({ file, target }) =>
+      inSource(file) && !file.startsWith("packages/testing/") && target.startsWith("packages/testing/"),
+  },
+  onlyIn("node-llama-cpp", /^apps\/worker\/src\/engine\//, "only the worker's engine/ knows llama.cpp"),
+  onlyIn(
+    "bullmq",
+    /^apps\/(gateway\/src\/dispatch|worker\/src\/consumer)\//,
+    "only dispatch/ and consumer/ know BullMQ",
+  ),
+  onlyIn(
+    "express",
+    /^apps\/gateway\/src\/(routes|http|auth|openapi)\/|^apps\/gateway\/src\/(app|events)\.ts$/,
+    "only the gateway's HTTP rooms know Express",
+  ),
+  onlyIn("commander", /^apps\/cli\//, "only the command line knows commander"),
+  {
+    why: "only main.ts, the composition file and tests see a whole configuration (config.ts)",
+    forbids: ({ file, target }) =>
+      /^apps\/[^/]+\/src\/config\.ts$/.test(target) &&
+      !isTest(file) &&
+      !/\/(main|gateway|worker|program|up|up-command)\.ts$/.test(file),
+  },
+  {
+    why: "a folder's files are reached by their paths, not through an index",
+    forbids: ({ target }) => isOurs(target) && /(^|\/)index\.ts$/.test(target),
+  },
+];
+
+/** Each violation as a line for people. */
+export function violations(edges: readonly ImportOf[]): string[] {
+  return edges.flatMap((edge) =>
+    IMPORT_RULES.filter(({ forbids }) => forbids(edge)).map(
+      ({ why }) => `${edge.file} imports ${edge.target}: ${why}`,
+    ),
+  );
+}
