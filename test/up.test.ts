@@ -110,11 +110,16 @@ test("starts, answers, keeps its jobs over a restart, and stops with everything 
   expect(data).toMatchObject([{ status: "completed" }]);
 });
 
-test("a supervisor that is killed takes everything along", async () => {
-  const up = await startReady();
-  up.child.kill("SIGKILL");
-  await until(async () => (await up.processes()).length === 0);
-});
+test.each(["alone", "together with its Redis"])(
+  "a supervisor that is killed %s takes everything along",
+  async (how) => {
+    const up = await startReady();
+    const redis = (await up.processes()).filter(({ command }) => command.includes("redis"));
+    up.child.kill("SIGKILL");
+    if (how !== "alone") for (const { pid } of redis) process.kill(pid, "SIGKILL");
+    await until(async () => (await up.processes()).length === 0);
+  },
+);
 
 test("what dies is started again", async () => {
   const up = await startReady();

@@ -117,6 +117,8 @@ function redisArgs({ appendOnly = true, maxMemory }: RedisServerOptions): string
   return [
     ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "everysec", "--save", ""],
     ...["--maxmemory-policy", "noeviction"],
+    // Its title would overwrite its environment, by which a test run finds what it left behind.
+    ...["--set-proc-title", "no"],
     ...(maxMemory === undefined ? [] : ["--maxmemory", maxMemory]),
   ];
 }

@@ -135,6 +135,8 @@ function redisConfig(folder: string, port: number, password: string): string {
     'save ""',
     "maxmemory-policy noeviction",
     "loglevel warning",
+    "# Its title would overwrite its environment, by which processes are told apart.",
+    "set-proc-title no",
     "",
   ].join("\n");
 }

@@ -3,6 +3,8 @@ import { isSupervised, onSupervisorGone, tellFatal } from "./supervised.ts";
 
 /** How long what was closed may take to let go, before it counts as a leak. */
 const LEAK_TIMEOUT_MS = 2_000;
+/** How long a process may outlive its supervisor. */
+const ORPHAN_TIMEOUT_MS = 8_000;
 
 /**
  * Runs a process from its start to its end. `start` gets the signal to stop (SIGTERM, SIGINT, or a supervisor that is
@@ -12,7 +14,11 @@ const LEAK_TIMEOUT_MS = 2_000;
 export async function runMain(start: (stop: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
-  onSupervisorGone(() => stop.abort());
+  onSupervisorGone(() => {
+    stop.abort();
+    // Nobody is left to lose patience with a drain that waits for what is gone as well, such as Redis.
+    setTimeout(() => process.exit(1), ORPHAN_TIMEOUT_MS).unref();
+  });
   try {
     await start(stop.signal);
   } catch (error) {
