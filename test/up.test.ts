@@ -124,13 +124,12 @@ test.each(["alone", "together with its Redis"])(
 test("what dies is started again", async () => {
   const up = await startReady();
   for (const part of [
-    "apps/gateway/src/main.ts",
-    "apps/worker/src/main.ts",
-    "redis-server",
-    "redis-guardian.ts",
+    /gateway\/src\/main\.ts/,
+    /worker\/src\/main\.ts/,
+    /^redis-server/,
+    /redis-guardian\.ts/,
   ]) {
-    const victim = (await up.processes()).find(({ command }) => command.includes(part));
-    if (victim === undefined) throw new Error(`no process of ${part}`);
+    const victim = await until(async () => (await up.processes()).find(({ command }) => part.test(command)));
     process.kill(victim.pid, "SIGKILL");
     await until(async () => !(await up.processes()).some(({ pid }) => pid === victim.pid));
     const answer = await until(() => ask(up.url).catch(() => null));

@@ -1,11 +1,12 @@
 import { findOrInstallRedis } from "@quern/shared/process/redis-binary";
-import { startVitest } from "vitest/node";
+import { parseCLI, startVitest } from "vitest/node";
 import { endSurvivors } from "./survivors.ts";
 
-// `npm test [-- <files>]`: every test against a real Redis and a real llama.cpp. The last line is `N passed, N failed`.
+// `npm test [-- <files and vitest's options>]`: every test against a real Redis and a real llama.cpp. The last line is `N passed, N failed`.
 
 await findOrInstallRedis(console.log);
-const vitest = await startVitest("test", process.argv.slice(2), { run: true });
+const { filter, options } = parseCLI(["vitest", ...process.argv.slice(2)]);
+const vitest = await startVitest("test", filter, { ...options, run: true });
 const states = vitest.state
   .getTestModules()
   .flatMap((module) => [...module.children.allTests()])

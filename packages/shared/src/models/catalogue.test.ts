@@ -52,6 +52,7 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       contextTokens: 4096,
       slots: 4,
       kvType: "f16",
+      maxThreads: null,
       thinking: "optional",
       sampling: {
         thinking: { temperature: 0.6, topP: 0.95, topK: 20, minP: 0 },
