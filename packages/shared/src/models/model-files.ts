@@ -4,10 +4,15 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { QuernError } from "../contract/errors.ts";
 import { isAdHocAlias } from "./ad-hoc-alias.ts";
-import type { CatalogueEntry } from "./catalogue-schema.ts";
 import { splitParts } from "./gguf-split.ts";
 import { filesOfQuantization } from "./hf-quantization.ts";
 import { describeModelSource, fileNameOf, type ModelSource } from "./model-source.ts";
+
+/** A file by its source, and what it is spoken of as. */
+interface NamedSource {
+  alias: string;
+  source: ModelSource;
+}
 
 /** Downloaded models are kept here; several checkouts and processes may share it. */
 export function defaultCacheDir(env: Record<string, string | undefined>): string {
@@ -32,7 +37,7 @@ export function cacheFolderOf(source: ModelSource, cacheDir: string): string | n
  * The file to load, the first part when it is split. Reads four bytes and no network.
  * Throws `model_file_missing` or `model_file_invalid`, both with the cure.
  */
-export async function locateModelFile(entry: CatalogueEntry, options: { cacheDir: string }): Promise<string> {
+export async function locateModelFile(entry: NamedSource, options: { cacheDir: string }): Promise<string> {
   const path = await findModelFile(entry, options);
   if (path === null) throw missing(entry);
   await checkMagic(path);
@@ -41,7 +46,7 @@ export async function locateModelFile(entry: CatalogueEntry, options: { cacheDir
 
 /** The file, all of its parts present; null when it isn't there. */
 export async function findModelFile(
-  entry: CatalogueEntry,
+  entry: NamedSource,
   options: { cacheDir: string },
 ): Promise<string | null> {
   const path = await expectedPath(entry.source, options.cacheDir);
@@ -89,7 +94,7 @@ async function checkMagic(path: string): Promise<void> {
   throw new QuernError("model_file_invalid", `${path} is not a GGUF file: give the path of a .gguf model`);
 }
 
-function missing(entry: CatalogueEntry): QuernError {
+function missing(entry: NamedSource): QuernError {
   if (entry.source.kind === "path") {
     return new QuernError(
       "model_file_missing",
