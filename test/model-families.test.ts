@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { defaultCatalogueFile, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
@@ -129,16 +130,8 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
 });
 
 function ask(changes: Partial<GenerationRequest> = {}): GenerationRequest {
-  return {
-    messages: [{ role: "user", content: "What is the capital of France?" }],
-    tools: [],
-    templateOptions: {},
-    sampling: {},
-    seed: 1,
-    maxTokens: null,
-    stop: [],
-    ...changes,
-  };
+  const messages = [{ role: "user" as const, content: "What is the capital of France?" }];
+  return generationRequest({ messages, ...changes });
 }
 
 async function familyExamples() {

@@ -1,7 +1,14 @@
+import type { ModelSize } from "@quern/shared/models/model-size";
+
 /** Decimal units, as model pages give the sizes of files. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** `≈` where it is computed and nobody has weighed the file. */
+export function formatModelSize({ bytes, basis }: ModelSize): string {
+  return basis === "known" ? formatBytes(bytes) : `≈ ${formatBytes(bytes)}`;
 }
 
 /** Binary units, as GPUs and memory are sold. */

@@ -2,7 +2,7 @@ import type { Catalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { findModelFile, modelFileBytes } from "@quern/shared/models/model-files";
 import { servedQuantization, sizeOf } from "@quern/shared/models/model-size";
-import { formatBytes, formatParameters } from "./format-size.ts";
+import { formatBytes, formatModelSize, formatParameters } from "./format-size.ts";
 import { textTable } from "./text-table.ts";
 
 const HEADINGS = ["MODEL", "FAMILY", "PARAMETERS", "SIZE", "HERE"];
@@ -27,6 +27,5 @@ async function toRow(entry: CatalogueEntry, cacheDir: string): Promise<string[]>
 function expectedSize(entry: CatalogueEntry): string {
   const quantization = servedQuantization(entry);
   const size = quantization === null ? null : sizeOf(entry, quantization);
-  if (size === null) return "";
-  return size.basis === "known" ? formatBytes(size.bytes) : `≈ ${formatBytes(size.bytes)}`;
+  return size === null ? "" : formatModelSize(size);
 }

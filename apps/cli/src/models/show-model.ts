@@ -4,7 +4,7 @@ import { estimateMemory, kvBytesPerTokenF16 } from "@quern/shared/models/memory-
 import { findModelFile, modelFileBytes } from "@quern/shared/models/model-files";
 import { servedQuantization, sizeOf } from "@quern/shared/models/model-size";
 import { describeModelSource, type ModelSource } from "@quern/shared/models/model-source";
-import { formatBytes, formatGib, formatParameters } from "./format-size.ts";
+import { formatBytes, formatGib, formatModelSize, formatParameters } from "./format-size.ts";
 
 const LABEL_WIDTH = 18;
 
@@ -52,8 +52,7 @@ function sourceText(source: ModelSource): string {
 function quantizationsText(entry: CatalogueEntry): string | null {
   const texts = entry.quantizations.map((quantization) => {
     const size = sizeOf(entry, quantization);
-    if (size === null) return quantization;
-    return `${quantization} ${size.basis === "known" ? "" : "≈ "}${formatBytes(size.bytes)}`;
+    return size === null ? quantization : `${quantization} ${formatModelSize(size)}`;
   });
   return texts.join(", ") || null;
 }

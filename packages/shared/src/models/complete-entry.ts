@@ -1,7 +1,6 @@
 import type { Sampling } from "../contract/generation.ts";
 import { type CatalogueEntry, ENTRY_DEFAULTS, type GivenEntry } from "./catalogue-schema.ts";
-import type { ModelSource } from "./model-source.ts";
-import { quantizationName } from "./quantizations.ts";
+import { servedQuantization } from "./model-size.ts";
 import { familyFacts } from "./qwen-families.ts";
 
 /** What the entry says, else what its family says, else the default. */
@@ -9,6 +8,7 @@ export function completeEntry(alias: string, given: GivenEntry): CatalogueEntry 
   const family = given.family === undefined ? undefined : familyFacts(given.family);
   const otherwise = family ?? ENTRY_DEFAULTS;
   const fileBytes = given.fileBytes ?? ENTRY_DEFAULTS.fileBytes;
+  const served = servedQuantization(given);
   return {
     alias,
     ...given,
@@ -28,7 +28,7 @@ export function completeEntry(alias: string, given: GivenEntry): CatalogueEntry 
     attention: given.attention ?? ENTRY_DEFAULTS.attention,
     quantizations: [
       ...new Set([
-        ...quantizationOf(given.source),
+        ...(served === null ? [] : [served]),
         ...(given.quantizations ?? otherwise.quantizations),
         ...Object.keys(fileBytes),
       ]),
@@ -46,12 +46,6 @@ function withActive(parameters: GivenEntry["parameters"]): CatalogueEntry["param
   return parameters === undefined
     ? ENTRY_DEFAULTS.parameters
     : { total: parameters.total, active: parameters.active ?? parameters.total };
-}
-
-/** The one that the source names, where it names one. */
-function quantizationOf(source: ModelSource): string[] {
-  const named = source.kind === "hf" && !source.quantization.endsWith(".gguf");
-  return named ? [quantizationName(source.quantization)] : [];
 }
 
 function withoutUndefined(sampling: { [Key in keyof Sampling]: Sampling[Key] | undefined }): Sampling {

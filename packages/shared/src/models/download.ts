@@ -25,9 +25,6 @@ export interface DownloadProgress {
   totalBytes: number | null;
 }
 
-/** What there is to get, by what name to speak of it. */
-export type WantedFile = Pick<CatalogueEntry, "alias" | "source" | "sha256">;
-
 export interface EnsureModelFileOptions {
   cacheDir: string;
   signal: AbortSignal;
@@ -47,25 +44,28 @@ export const HF_ENDPOINT = "https://huggingface.co";
  * The model's file, downloaded when it isn't here. What is here is checked against the entry's sha256 when it has one
  * (about a second per gigabyte); what is downloaded, also against the digest the source tells.
  */
-export async function ensureModelFile(wanted: WantedFile, options: EnsureModelFileOptions): Promise<string> {
-  const { source } = wanted;
-  if (source.kind === "path" || (await findModelFile(wanted, options)) !== null) {
-    const path = await locateModelFile(wanted, options);
-    await verifyModelFile(wanted, path, options.signal);
+export async function ensureModelFile(
+  entry: CatalogueEntry,
+  options: EnsureModelFileOptions,
+): Promise<string> {
+  const { source } = entry;
+  if (source.kind === "path" || (await findModelFile(entry, options)) !== null) {
+    const path = await locateModelFile(entry, options);
+    await verifyModelFile(entry, path, options.signal);
     return path;
   }
   const folder = cacheFolderOf(source, options.cacheDir) ?? options.cacheDir;
   const remote = toRemote(options);
   const files = await listRemoteFiles(source, remote);
   // The catalogue's digest is given for one file.
-  const only = files.length === 1 ? wanted.sha256 : null;
+  const only = files.length === 1 ? entry.sha256 : null;
   const parts = files.map((file) => ({ ...file, sha256: only ?? file.sha256 }));
   await downloadParts(parts, folder, remote, options);
-  return locateModelFile(wanted, options);
+  return locateModelFile(entry, options);
 }
 
 /** Throws `checksum_mismatch`. The digest of a split model is not checked: it is given for one file. */
-async function verifyModelFile(entry: WantedFile, path: string, signal: AbortSignal): Promise<void> {
+async function verifyModelFile(entry: CatalogueEntry, path: string, signal: AbortSignal): Promise<void> {
   if (entry.sha256 === null || splitParts(path).length > 1) return;
   const hash = createHash("sha256");
   await pipeline(createReadStream(path), hash, { signal });

@@ -4,7 +4,7 @@ export type KvType = "f16" | "q8_0";
 /** Bytes of one number: q8_0 keeps 32 of them in 34 bytes (`block_q8_0` of llama.cpp's ggml-common.h). */
 const KV_BYTES: Record<KvType, number> = { f16: 2, q8_0: 34 / 32 };
 
-/** Buffers of the computation, and what a GPU's driver keeps for itself: a round gigabyte, measured at 0.3 to 0.9. */
+/** Buffers of the computation, and what a GPU's driver keeps for itself: a round gigabyte, a rule of thumb. */
 export const OVERHEAD_BYTES = 1024 ** 3;
 
 /** Attention's sizes, of which the memory of a slot follows. */

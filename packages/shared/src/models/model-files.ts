@@ -4,15 +4,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { QuernError } from "../contract/errors.ts";
 import { isAdHocAlias } from "./ad-hoc-alias.ts";
+import type { CatalogueEntry } from "./catalogue-schema.ts";
 import { splitParts } from "./gguf-split.ts";
 import { filesOfQuantization } from "./hf-quantization.ts";
 import { describeModelSource, fileNameOf, type ModelSource } from "./model-source.ts";
-
-/** A file by its source, and what it is spoken of as. */
-interface NamedSource {
-  alias: string;
-  source: ModelSource;
-}
 
 /** Downloaded models are kept here; several checkouts and processes may share it. */
 export function defaultCacheDir(env: Record<string, string | undefined>): string {
@@ -37,7 +32,7 @@ export function cacheFolderOf(source: ModelSource, cacheDir: string): string | n
  * The file to load, the first part when it is split. Reads four bytes and no network.
  * Throws `model_file_missing` or `model_file_invalid`, both with the cure.
  */
-export async function locateModelFile(entry: NamedSource, options: { cacheDir: string }): Promise<string> {
+export async function locateModelFile(entry: CatalogueEntry, options: { cacheDir: string }): Promise<string> {
   const path = await findModelFile(entry, options);
   if (path === null) throw missing(entry);
   await checkMagic(path);
@@ -46,7 +41,7 @@ export async function locateModelFile(entry: NamedSource, options: { cacheDir: s
 
 /** The file, all of its parts present; null when it isn't there. */
 export async function findModelFile(
-  entry: NamedSource,
+  entry: CatalogueEntry,
   options: { cacheDir: string },
 ): Promise<string | null> {
   const path = await expectedPath(entry.source, options.cacheDir);
@@ -94,7 +89,7 @@ async function checkMagic(path: string): Promise<void> {
   throw new QuernError("model_file_invalid", `${path} is not a GGUF file: give the path of a .gguf model`);
 }
 
-function missing(entry: NamedSource): QuernError {
+function missing(entry: CatalogueEntry): QuernError {
   if (entry.source.kind === "path") {
     return new QuernError(
       "model_file_missing",

@@ -16,7 +16,7 @@ export function sizeOf(entry: CatalogueEntry, quantization: string): ModelSize |
 }
 
 /** The quantization that the entry serves; null: its source doesn't name one. */
-export function servedQuantization({ source }: CatalogueEntry): string | null {
+export function servedQuantization({ source }: Pick<CatalogueEntry, "source">): string | null {
   const named = source.kind === "hf" && !source.quantization.endsWith(".gguf");
   return named ? quantizationName(source.quantization) : null;
 }

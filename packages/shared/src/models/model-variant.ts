@@ -1,5 +1,6 @@
 import { adHocAlias } from "./ad-hoc-alias.ts";
 import { type CatalogueEntry, ENTRY_DEFAULTS } from "./catalogue-schema.ts";
+import { servedQuantization } from "./model-size.ts";
 import type { ModelSource } from "./model-source.ts";
 import { quantizationName } from "./quantizations.ts";
 
@@ -39,5 +40,5 @@ export function entryOutside(
 function isSameRepository(a: ModelSource, b: ModelSource): boolean {
   if (a.kind !== "hf" || b.kind !== "hf" || a.repo !== b.repo) return false;
   // A repository whose files are asked for by name may hold several models.
-  return !a.quantization.endsWith(".gguf") && !b.quantization.endsWith(".gguf");
+  return [a, b].every((source) => servedQuantization({ source }) !== null);
 }

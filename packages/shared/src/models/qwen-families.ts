@@ -35,8 +35,8 @@ const CHAT = {
 } as const satisfies Partial<FamilyFacts>;
 
 /**
- * From the model cards and `generation_config.json` of each release on Hugging Face (Qwen/<model>); docs/models.md
- * says which of it was looked up where.
+ * Of each release as it is known for; docs/models.md says what of it was looked up, and where. The model cards on
+ * Hugging Face (Qwen/<model>) have the last word.
  */
 export const QWEN_FAMILIES = {
   "qwen1.5": {
