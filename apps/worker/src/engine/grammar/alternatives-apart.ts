@@ -1,5 +1,5 @@
-import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
-import { type ObjectMembers, objectMembers } from "./object-members.ts";
+import { allowedTypes } from "./flat-schema.ts";
+import type { ObjectMembers } from "./object-members.ts";
 import type { SchemaAlternatives } from "./schema-alternatives.ts";
 import type { JsonSchema, SchemaType } from "./schema-keywords.ts";
 
@@ -8,13 +8,10 @@ import type { JsonSchema, SchemaType } from "./schema-keywords.ts";
  * of leading properties that both have. If they do not, every object within them is read twice, and so on inwards.
  */
 export function partEarly(
-  a: FlatSchema,
-  b: FlatSchema,
+  one: ObjectMembers,
+  other: ObjectMembers,
   alternatives: SchemaAlternatives,
-  path: string,
 ): boolean {
-  const [one, other] = [objectMembers(a, alternatives, path), objectMembers(b, alternatives, path)];
-  if (one === null || other === null) return true;
   for (let at = 0; at < Math.max(one.members.length, other.members.length); at += 1) {
     const [keys, otherKeys] = [nextKeys(one, at), nextKeys(other, at)];
     if (keys === null || otherKeys === null) return false;

@@ -1,4 +1,5 @@
 import type { JsonSchema, SchemaKeywords, SchemaType } from "./schema-keywords.ts";
+import { STRING_FORMATS } from "./string-formats.ts";
 
 /** A schema without references, `allOf`, `anyOf` and `oneOf` at its top: what one alternative demands. */
 export interface FlatSchema {
@@ -62,14 +63,10 @@ export function toFlatSchema(
   if (keywords.propertyNames !== undefined && !allowsAnyName(keywords.propertyNames)) {
     refuse("propertyNames", 'can be {"type": "string"} only');
   }
-  const values = "const" in keywords ? [keywords.const] : (keywords.enum ?? null);
   const types = keywords.type === undefined ? null : new Set([keywords.type].flat());
   return {
     types: keywords.multipleOf === 1 ? intersectTypes(types, new Set(["integer"])) : types,
-    values:
-      values !== null && keywords.enum !== undefined
-        ? keywords.enum.filter((value) => includes(values, value))
-        : values,
+    values: intersectValues(keywords.enum ?? null, "const" in keywords ? [keywords.const] : null),
     minimum: keywords.minimum ?? null,
     maximum: keywords.maximum ?? null,
     exclusiveMinimum: keywords.exclusiveMinimum ?? null,
@@ -100,7 +97,8 @@ export function allowedTypes(flat: FlatSchema): ReadonlySet<SchemaType> | null {
   const bounds = [flat.minimum, flat.maximum, flat.exclusiveMinimum, flat.exclusiveMaximum];
   const implied: SchemaType[] = [];
   if (bounds.some((bound) => bound !== null)) implied.push("number");
-  if (flat.minLength !== null || flat.maxLength !== null || flat.pattern !== null) implied.push("string");
+  const texts = [flat.minLength, flat.maxLength, flat.pattern, STRING_FORMATS.get(flat.format ?? "") ?? null];
+  if (texts.some((bound) => bound !== null)) implied.push("string");
   if (flat.names === "declared" || flat.required.size > 0 || flat.additional !== null) implied.push("object");
   if (flat.items !== null || flat.prefixItems.length > 0 || flat.minItems !== null) implied.push("array");
   return implied.length === 0 ? null : new Set(implied);
@@ -124,7 +122,12 @@ export function intersectTypes(
   return new Set([...a, ...b].filter((type) => allows(a, type) && allows(b, type)));
 }
 
-export function includes(values: readonly unknown[], value: unknown): boolean {
-  const spelled = JSON.stringify(value);
-  return values.some((other) => JSON.stringify(other) === spelled);
+/** Values that stand in both lists; null stands for all. */
+export function intersectValues(
+  a: readonly unknown[] | null,
+  b: readonly unknown[] | null,
+): readonly unknown[] | null {
+  if (a === null || b === null) return a ?? b;
+  const spelled = new Set(b.map((value) => JSON.stringify(value)));
+  return a.filter((value) => spelled.has(JSON.stringify(value)));
 }

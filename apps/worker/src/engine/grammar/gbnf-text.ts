@@ -1,5 +1,8 @@
 import type { CodeRange } from "./code-ranges.ts";
 
+/** What takes no character. */
+export const EMPTY = '""';
+
 /** `text` as a GBNF literal. Lone surrogates, which no model can write, become U+FFFD. */
 export function literal(text: string): string {
   const wellFormed = text.toWellFormed();

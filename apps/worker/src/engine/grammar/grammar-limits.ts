@@ -6,6 +6,7 @@ import { QuernError } from "@quern/shared/contract/errors";
  */
 export const GRAMMAR_LIMITS = {
   rules: 2_000,
+  /** Of the schema, and of what is made of it. */
   textCharacters: 200_000,
   /** Copies that llama.cpp makes of what is repeated: the sum over all bounds, a shared rule counted once. */
   repetitions: 10_000,
@@ -17,6 +18,8 @@ export const GRAMMAR_LIMITS = {
   patternPlaces: 200,
   /** Schemas that `allOf`, `anyOf` and references unfold into. */
   alternatives: 2_000,
+  /** Values of one `enum`. */
+  literals: 2_000,
   nesting: 64,
 } as const;
 

@@ -23,5 +23,5 @@ export function hermesCall(
 function argumentsOf(rules: GrammarRules, tool: TemplateTool, demands: ArgumentDemands): string {
   if (demands === "any") return jsonText.object(rules);
   const schema = parametersOf(tool);
-  return new SchemaRules(rules, schema, "tools").object(schema, schemaPath(tool)).text;
+  return new SchemaRules(rules, schema, "tools", schemaPath(tool)).object(schema).text;
 }

@@ -52,9 +52,9 @@ export const jsonText = {
   value: (rules: GrammarRules) => anyValue(rules).value,
 };
 
-/** Blanks before an answer: models put line breaks there, above all after a think block. */
-export function leadingBlanks(rules: GrammarRules): string {
-  return rules.add("lead", "[ \\t\\n]{0,8}");
+/** Line breaks before an answer: models put them there, above all after a think block, and they belong to no content. */
+export function leadingBreaks(rules: GrammarRules): string {
+  return rules.add("lead", "[\\n]{0,4}");
 }
 
 /** Any JSON, as deep as the model likes. */

@@ -1,4 +1,4 @@
-import { literal } from "./gbnf-text.ts";
+import { EMPTY, literal } from "./gbnf-text.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
 
 export interface TrieEntry {
@@ -19,7 +19,7 @@ export function literalTrie(rules: GrammarRules, entries: readonly TrieEntry[]):
   const branches = new Map<string, TrieEntry[]>();
   for (const { text, tail } of entries) {
     const rest = text.slice(shared.length);
-    const [next = ""] = rest;
+    const next = rest === "" ? "" : String.fromCodePoint(rest.codePointAt(0) ?? 0);
     const branch = branches.get(next) ?? [];
     branch.push({ text: rest, tail });
     branches.set(next, branch);
@@ -31,17 +31,22 @@ export function literalTrie(rules: GrammarRules, entries: readonly TrieEntry[]):
   return joined(shared, rules.add("one-of", alternatives.join(" | ")));
 }
 
+/** Never without any text: llama.cpp reads on into the next rule where the last alternative of one is blank. */
 function joined(text: string, tail: string): string {
+  if (text === "" && tail === "") return EMPTY;
   return [text === "" ? "" : literal(text), tail].filter((part) => part !== "").join(" ");
 }
 
 /** In whole characters, so that no surrogate pair is cut. */
 function commonPrefix(texts: readonly string[]): string {
-  let shared = Array.from(texts[0] ?? "");
+  const [first = ""] = texts;
+  let length = first.length;
   for (const text of texts) {
-    const characters = Array.from(text);
-    const differs = shared.findIndex((character, at) => characters[at] !== character);
-    if (differs !== -1) shared = shared.slice(0, differs);
+    let same = 0;
+    while (same < length && text.charCodeAt(same) === first.charCodeAt(same)) same += 1;
+    length = same;
   }
-  return shared.join("");
+  return /[\uD800-\uDBFF]$/.test(first.slice(0, length))
+    ? first.slice(0, length - 1)
+    : first.slice(0, length);
 }

@@ -1,4 +1,4 @@
-import { ANY_SCHEMA, type FlatSchema, includes, intersectTypes } from "./flat-schema.ts";
+import { ANY_SCHEMA, type FlatSchema, intersectTypes, intersectValues } from "./flat-schema.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
 
 /**
@@ -14,10 +14,7 @@ export function mergeSchemas(
   if (b === ANY_SCHEMA) return a;
   const types = intersectTypes(a.types, b.types);
   if (types?.size === 0) return null;
-  const values =
-    a.values === null || b.values === null
-      ? (a.values ?? b.values)
-      : a.values.filter((value) => includes(b.values ?? [], value));
+  const values = intersectValues(a.values, b.values);
   if (values?.length === 0) return null;
   const same = <Value>(keyword: string, one: Value | null, other: Value | null): Value | null => {
     if (one !== null && other !== null && one !== other)

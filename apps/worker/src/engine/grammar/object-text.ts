@@ -1,20 +1,16 @@
-import type { FlatSchema } from "./flat-schema.ts";
 import { literal } from "./gbnf-text.ts";
 import { jsonText } from "./json-text.ts";
-import { type ObjectMember, objectMembers } from "./object-members.ts";
+import type { ObjectMember, ObjectMembers } from "./object-members.ts";
 import { otherKey } from "./other-keys.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
 import { composed, type ValueText, type ValueWriter } from "./value-text.ts";
 
 /**
- * The objects that a schema allows; null: none. Each member knows what may come after it: a comma and one of the next
+ * The objects of these members. Each member knows what may come after it: a comma and one of the next
  * keys, or the end. The quote before the keys is shared, so that only their characters are alternatives.
  */
-export function objectText(writer: ValueWriter, flat: FlatSchema, path: string): ValueText | null {
+export function objectText(writer: ValueWriter, { members, others }: ObjectMembers, path: string): ValueText {
   const { rules } = writer;
-  const found = objectMembers(flat, writer.alternatives, path);
-  if (found === null) return null;
-  const { members, others } = found;
   if (members.length === 0 && others === true) return composed(jsonText.object(rules), []);
   const [blank, comma] = [jsonText.blank(rules), jsonText.comma(rules)];
   const values: ValueText[] = [];

@@ -8,7 +8,7 @@ import type {
 import type { ToolCallForm } from "../output/output-parser.ts";
 import { GrammarRules, GrammarTooLarge } from "./grammar-rules.ts";
 import { hermesCall } from "./hermes-call-text.ts";
-import { jsonText, leadingBlanks } from "./json-text.ts";
+import { jsonText, leadingBreaks } from "./json-text.ts";
 import { SchemaRules } from "./schema-rules.ts";
 import type { ArgumentDemands } from "./tool-parameters.ts";
 import { xmlCall } from "./xml-call-text.ts";
@@ -28,7 +28,7 @@ export function outputGrammar(
   const rules = new GrammarRules();
   try {
     const answers = [...formatText(rules, format, toolChoice), ...callsText(rules, tools, toolChoice, form)];
-    return rules.toText(`${leadingBlanks(rules)} (${answers.join(" | ")})`);
+    return rules.toText(`${leadingBreaks(rules)} (${answers.join(" | ")})`);
   } catch (error) {
     if (!(error instanceof GrammarTooLarge)) throw error;
     const param = toolChoice.type === "auto" ? "response_format" : "tools";
@@ -46,7 +46,7 @@ function formatText(rules: GrammarRules, format: OutputFormat, toolChoice: ToolC
     case "json_object":
       return [jsonText.object(rules)];
     case "json_schema":
-      return [new SchemaRules(rules, format.schema, "response_format").value(format.schema, "#").text];
+      return [new SchemaRules(rules, format.schema, "response_format").value(format.schema).text];
   }
 }
 

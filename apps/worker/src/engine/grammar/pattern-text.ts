@@ -1,4 +1,5 @@
 import { ALL_CODES, type CodeRange } from "./code-ranges.ts";
+import { EMPTY } from "./gbnf-text.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
 import { type PatternNode, PatternUnsupported, parsePattern } from "./pattern-syntax.ts";
 
@@ -15,7 +16,7 @@ export function patternText(rules: GrammarRules, source: string, spell: SpellSet
   const anything = `${spelled(rules, ALL_CODES, spell)}*`;
   const branches = parsePattern(source).map(({ node, fromStart, toEnd }) => {
     const parts = [fromStart ? "" : anything, nodeText(rules, node, spell), toEnd ? "" : anything];
-    return parts.filter((part) => part !== "").join(" ");
+    return parts.filter((part) => part !== "").join(" ") || EMPTY;
   });
   return branches.length === 1 ? (branches[0] ?? "") : rules.add("pattern", branches.join(" | "));
 }
@@ -30,7 +31,10 @@ function nodeText(rules: GrammarRules, node: PatternNode, spell: SpellSet): stri
         .filter((part) => part !== "")
         .join(" ");
     case "choice":
-      return rules.add("choice", node.options.map((option) => nodeText(rules, option, spell)).join(" | "));
+      return rules.add(
+        "choice",
+        node.options.map((option) => nodeText(rules, option, spell) || EMPTY).join(" | "),
+      );
     case "repeat": {
       if (node.max === 0) return "";
       const text = nodeText(rules, node.of, spell);

@@ -3,6 +3,7 @@ import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
 import { type JsonSchema, readKeywords } from "./schema-keywords.ts";
+import { schemaPaths } from "./schema-paths.ts";
 
 /**
  * Unfolds schemas of one document into alternatives: references followed, `allOf` merged, `anyOf` and `oneOf` spread.
@@ -11,19 +12,33 @@ import { type JsonSchema, readKeywords } from "./schema-keywords.ts";
 export class SchemaAlternatives {
   readonly #root: JsonSchema;
   readonly #param: string;
+  readonly #paths: ReadonlyMap<object, string>;
   readonly #known = new Map<string, readonly FlatSchema[]>();
   readonly #open = new Set<string>();
   #unfolded = 0;
 
-  constructor(root: JsonSchema, param: string) {
+  /** `param`: the request's field, and `at`: the document's place in it, for errors. */
+  constructor(root: JsonSchema, param: string, at: string) {
     this.#root = root;
     this.#param = param;
+    const paths = schemaPaths(root, at);
+    if (paths === null) this.refuse(at, "is nested too deep");
+    this.#paths = paths;
+    if (JSON.stringify(root).length > GRAMMAR_LIMITS.textCharacters) {
+      this.refuse(at, `has more than ${GRAMMAR_LIMITS.textCharacters} characters`);
+    }
+  }
+
+  /** Where the schema stands in the document; `merged` when it was made of others on the way. */
+  pathOf(schema: JsonSchema, merged: string): string {
+    return typeof schema === "boolean" ? merged : (this.#paths.get(schema) ?? merged);
   }
 
   /** Empty: nothing satisfies the schema. */
-  of(schema: JsonSchema, path: string): readonly FlatSchema[] {
+  of(schema: JsonSchema, merged: string): readonly FlatSchema[] {
     if (schema === true) return [ANY_SCHEMA];
     if (schema === false) return [];
+    const path = this.pathOf(schema, merged);
     const key = JSON.stringify(schema);
     const known = this.#known.get(key);
     if (known !== undefined) return known;

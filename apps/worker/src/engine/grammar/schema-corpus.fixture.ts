@@ -466,8 +466,8 @@ export const SCHEMA_CORPUS: SchemaCase[] = [
   },
   {
     name: "a text alone",
-    schema: { type: "string", enum: ["yes", "no", "yesterday"] },
-    taken: ['"yes"', '\n "yesterday"'],
+    schema: { type: "string", enum: ["yesterday", "no", "yes"] },
+    taken: ['"yes"', '\n"yesterday"'],
     refused: ["yes", '"maybe"', '"yest"'],
   },
   {

@@ -8,7 +8,7 @@ import { literalTrie } from "./literal-trie.ts";
 import { constantText, isScalar, satisfies } from "./literal-values.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
 import { integerRange, isUnbounded, numberRange } from "./number-range.ts";
-import { type ObjectMember, objectMembers } from "./object-members.ts";
+import { type ObjectMember, type ObjectMembers, objectMembers } from "./object-members.ts";
 import { objectText } from "./object-text.ts";
 import { RuleNesting } from "./rule-nesting.ts";
 import { SchemaAlternatives } from "./schema-alternatives.ts";
@@ -16,10 +16,10 @@ import type { JsonSchema } from "./schema-keywords.ts";
 import { stringText, type TextSpelling } from "./string-text.ts";
 import type { ValueText, ValueWriter } from "./value-text.ts";
 
-interface Composite {
-  type: "object" | "array";
-  flat: FlatSchema;
-}
+/** An array, or an object with its members. */
+type Composite =
+  | { type: "array"; flat: FlatSchema }
+  | { type: "object"; flat: FlatSchema; members: ObjectMembers };
 
 const JSON_SPELLING: TextSpelling = { character: jsonText.character, set: jsonSpelledSet };
 const TELL_APART = "Put a property first that differs: a const for each";
@@ -35,23 +35,27 @@ export class SchemaRules implements ValueWriter {
   readonly alternatives: SchemaAlternatives;
   readonly #nesting = new RuleNesting<ValueText>();
 
-  /** `param`: the request's field, for errors. */
-  constructor(rules: GrammarRules, root: JsonSchema, param: string) {
+  /** `param`: the request's field, and `at`: the document's place in it, for errors. */
+  constructor(rules: GrammarRules, root: JsonSchema, param: string, at = "#") {
     this.rules = rules;
-    this.alternatives = new SchemaAlternatives(root, param);
+    this.alternatives = new SchemaAlternatives(root, param, at);
   }
 
   /** One rule for each schema, so that recursion ends and repeats cost nothing. */
-  value = (schema: JsonSchema, path: string): ValueText =>
-    this.#rule(JSON.stringify(schema), path, () => this.alternatives.of(schema, path));
+  value(schema: JsonSchema, merged = "#"): ValueText {
+    const path = this.alternatives.pathOf(schema, merged);
+    return this.#rule(JSON.stringify(schema), path, () => this.alternatives.of(schema, path));
+  }
 
   /** The objects among the values. */
-  object(schema: JsonSchema, path: string): ValueText {
+  object(schema: JsonSchema): ValueText {
+    const path = this.alternatives.pathOf(schema, "#");
     return this.#rule(`object ${JSON.stringify(schema)}`, path, () => this.#objects(schema, path));
   }
 
   /** The members of the one kind of object that a schema allows. */
-  members(schema: JsonSchema, path: string): readonly ObjectMember[] {
+  members(schema: JsonSchema): readonly ObjectMember[] {
+    const path = this.alternatives.pathOf(schema, "#");
     const [flat, second] = this.#objects(schema, path);
     if (second !== undefined) {
       this.alternatives.refuse(path, "has alternatives, which this model's form of calls can't express");
@@ -61,7 +65,8 @@ export class SchemaRules implements ValueWriter {
   }
 
   /** The strings that a schema allows, without quotes; null: other values too, or strings without bounds. */
-  bareText(schema: JsonSchema, path: string, spelling: TextSpelling): string | null {
+  bareText(schema: JsonSchema, merged: string, spelling: TextSpelling): string | null {
+    const path = this.alternatives.pathOf(schema, merged);
     const alternatives = this.alternatives.of(schema, path);
     const strings = alternatives
       .flatMap(({ values }) => values ?? [])
@@ -122,11 +127,17 @@ export class SchemaRules implements ValueWriter {
       if (flat.values !== null) continue;
       if (types === null) return { text: jsonText.value(this.rules), nested: 1, parallel: 1 };
       for (const type of types) {
-        if (type === "object" || type === "array") composites.push({ type, flat });
-        else if (type === "null") literals.add("null");
+        if (type === "array") composites.push({ type, flat });
+        else if (type === "object") {
+          const members = objectMembers(flat, this.alternatives, path);
+          if (members !== null) composites.push({ type, flat, members });
+        } else if (type === "null") literals.add("null");
         else if (type === "boolean") literals.add("true").add("false");
         else texts.add((type === "string" ? this.#quoted(flat, path) : this.#number(type, flat, path)) ?? "");
       }
+    }
+    if (literals.size > GRAMMAR_LIMITS.literals) {
+      this.alternatives.refuse(path, `has more than ${GRAMMAR_LIMITS.literals} values`);
     }
     if (literals.size > 0) {
       texts.add(
@@ -180,9 +191,9 @@ export class SchemaRules implements ValueWriter {
     let parallel = Math.max(1, groups.length);
     for (const group of groups) {
       this.#nesting.doubled = group.length > 1;
-      const written = group.flatMap(({ type, flat }) => {
-        const text = type === "object" ? objectText(this, flat, path) : arrayText(this, flat, path);
-        return text ?? [];
+      const written = group.flatMap((composite) => {
+        if (composite.type === "object") return objectText(this, composite.members, path);
+        return arrayText(this, composite.flat, path) ?? [];
       });
       this.#nesting.doubled = false;
       parts.push(...written);
@@ -191,21 +202,29 @@ export class SchemaRules implements ValueWriter {
         written.reduce((sum, part) => sum + part.parallel, 0),
       );
     }
-    if (parallel > GRAMMAR_LIMITS.parallelReadings) {
-      this.alternatives.refuse(path, `has too many alternatives that can't be told apart. ${TELL_APART}`);
-    }
+    if (parallel > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
     return { parts, parallel };
   }
 
   #sideBySide(composites: readonly Composite[], path: string): Composite[][] {
+    if (composites.length > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
     let groups: Composite[][] = [];
     for (const composite of composites) {
-      const doubles = ({ type, flat }: Composite) =>
-        type === composite.type &&
-        (type === "array" || !partEarly(composite.flat, flat, this.alternatives, path));
-      const joined = groups.filter((group) => group.some(doubles));
+      const joined = groups.filter((group) => group.some((other) => this.#areReadTogether(composite, other)));
       groups = [...groups.filter((group) => !joined.includes(group)), [...joined.flat(), composite]];
     }
     return groups;
+  }
+
+  #areReadTogether(a: Composite, b: Composite): boolean {
+    if (a.type === "array" || b.type === "array") return a.type === b.type;
+    return !partEarly(a.members, b.members, this.alternatives);
+  }
+
+  #refuseParallel(path: string): never {
+    return this.alternatives.refuse(
+      path,
+      `has too many alternatives that can't be told apart. ${TELL_APART}`,
+    );
   }
 }

@@ -2,7 +2,13 @@ import type { FlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
 import { parallelPlaces } from "./pattern-ambiguity.ts";
-import { matchLengths, type PatternBranch, PatternUnsupported, parsePattern } from "./pattern-syntax.ts";
+import {
+  matchLengths,
+  type PatternBranch,
+  type PatternNode,
+  PatternUnsupported,
+  parsePattern,
+} from "./pattern-syntax.ts";
 import { patternText, type SpellSet } from "./pattern-text.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 
@@ -40,6 +46,9 @@ export function stringText(
         "can't be combined with minLength or maxLength, unless all its matches have such a length",
       );
     }
+    if (branches.some(({ node }) => longest(node) > GRAMMAR_LIMITS.nestedRepetitions)) {
+      refuse(keyword, `matches more than ${GRAMMAR_LIMITS.nestedRepetitions} characters`);
+    }
     if (parallelPlaces(branches) > GRAMMAR_LIMITS.patternPlaces) {
       refuse(
         keyword,
@@ -51,6 +60,12 @@ export function stringText(
     if (error instanceof PatternUnsupported) refuse(keyword, `has what is not supported: ${error.message}`);
     throw error;
   }
+}
+
+/** Of the matches with an upper bound, else the shortest. */
+function longest(node: PatternNode): number {
+  const { min, max } = matchLengths(node);
+  return max ?? min;
 }
 
 function fits({ node, fromStart, toEnd }: PatternBranch, min: number, max: number | null): boolean {

@@ -15,7 +15,7 @@ export interface ValueText {
 export interface ValueWriter {
   readonly rules: GrammarRules;
   readonly alternatives: SchemaAlternatives;
-  /** The rule of a schema's values: its `text` is a rule's name. */
+  /** The rule of a schema's values: its `text` is a rule's name. `path`: for errors, where schemas were merged. */
   value(schema: JsonSchema, path: string): ValueText;
 }
 

@@ -43,9 +43,9 @@ export function xmlCall(
 /** Each parameter knows what may come after it: one of the next, or the end. */
 function parametersText(rules: GrammarRules, tool: TemplateTool, end: string): string {
   const schema = parametersOf(tool);
-  const document = new SchemaRules(rules, schema, "tools");
+  const document = new SchemaRules(rules, schema, "tools", schemaPath(tool));
   let next = end;
-  for (const member of document.members(schema, schemaPath(tool)).toReversed()) {
+  for (const member of document.members(schema).toReversed()) {
     const types = parameterTypes(schema, member.name);
     const isText = types.size === 0 || types.has("string");
     const value = isText
