@@ -6,7 +6,7 @@ import {
   type SequencedEvent,
 } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
-import { appendDelta, type Delta } from "../engine/output/generation-output.ts";
+import { appendDelta, type Delta } from "../engine/output/delta.ts";
 
 /**
  * Publishes the deltas of one attempt in order, one write at a time. What arrives while a write is under way is

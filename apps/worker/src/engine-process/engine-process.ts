@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
-import type { Delta } from "../engine/output/generation-output.ts";
+import type { Delta } from "../engine/output/delta.ts";
 import type { PromptRequest } from "../engine/prompt/prompt-template.ts";
 import type {
   EngineCommand,

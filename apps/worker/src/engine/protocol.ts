@@ -1,7 +1,7 @@
 import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
-import type { Delta } from "./output/generation-output.ts";
+import type { Delta } from "./output/delta.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
 
 /** What a worker and its engine child say to each other over IPC. Both come from one checkout: no versions, no checks. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { FINISH_REASONS, toolCallSchema, usageSchema } from "./generation.ts";
+import { FINISH_REASONS, tokenLogprobSchema, toolCallDeltaSchema, usageSchema } from "./generation.ts";
 import { jobStateSchema } from "./lifecycle.ts";
 
 /**
@@ -8,16 +8,23 @@ import { jobStateSchema } from "./lifecycle.ts";
  *   start (delta)* [restart (delta)*]* [error] end
  *
  * `restart`: what came before belongs to a lost attempt; drop it. A job that failed says `error`, then `end`.
- * A job that ended before it ran says `end` alone. The `text`s after the last restart concatenate to the content.
+ * A job that ended before it ran says `end` alone. The `text`s of the first choice after the last restart
+ * concatenate to its content; `tool_calls` are OpenAI's own deltas: what has one index is one call.
  */
 export const tokenEventSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("start"), data: z.object({ attempt: z.int() }) }),
   z.object({
     type: z.literal("delta"),
     data: z.object({
+      /** Absent: the first choice, which every job has. */
+      choice: z.int().positive().optional(),
       text: z.string().optional(),
       reasoning: z.string().optional(),
-      tool_calls: z.array(toolCallSchema).optional(),
+      tool_calls: z.array(toolCallDeltaSchema).optional(),
+      /** Of the tokens of `text` in this delta, when the request asked. */
+      logprobs: z.array(tokenLogprobSchema).optional(),
+      /** How a choice after the first ended; the first one's stands in `end`. */
+      finish_reason: z.enum(FINISH_REASONS).optional(),
     }),
   }),
   z.object({ type: z.literal("restart"), data: z.object({ attempt: z.int() }) }),

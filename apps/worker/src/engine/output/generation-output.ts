@@ -1,14 +1,27 @@
-import type { GenerationResult, ToolCall } from "@quern/shared/contract/generation";
-import type { DeltaEvent } from "@quern/shared/contract/token-event";
-import { OutputParser, type OutputParserOptions, type OutputPart } from "./output-parser.ts";
+import type {
+  GeneratedChoice,
+  TokenLogprob,
+  ToolCall,
+  ToolCallDelta,
+} from "@quern/shared/contract/generation";
+import { appendDelta, type Delta } from "./delta.ts";
+import { LogprobTrail, type TokenBytes, type TokenProbability } from "./logprob-trail.ts";
+import {
+  OutputParser,
+  type OutputParserOptions,
+  type OutputPart,
+  type OutputPhase,
+} from "./output-parser.ts";
 import { StopFilter } from "./stop-filter.ts";
 import { type Detokenize, TokenText } from "./token-text.ts";
-
-export type Delta = DeltaEvent["data"];
 
 export interface GenerationOutputOptions extends OutputParserOptions {
   stop: readonly string[];
   detokenize: Detokenize;
+  /** null: the request asks for no log-probabilities. */
+  tokenBytes: TokenBytes | null;
+  /** Which of the request's answers this is, from 0. */
+  choice: number;
 }
 
 /**
@@ -16,13 +29,17 @@ export interface GenerationOutputOptions extends OutputParserOptions {
  *
  *   token ─▶ whole characters ─▶ reasoning | content | tool calls ─▶ content up to a stop string ─▶ deltas
  *
- * Stop strings end the content; reasoning and tool calls pass them.
+ * Stop strings end the content; reasoning and tool calls pass them. Log-probabilities go beside the stages and join
+ * the content they belong to at the end.
  */
 export class GenerationOutput {
   readonly #tokenText: TokenText;
   readonly #parser: OutputParser;
   readonly #stopFilter: StopFilter;
+  readonly #trail: LogprobTrail | null;
+  readonly #choice: number;
   readonly #toolCalls: ToolCall[] = [];
+  readonly #logprobs: TokenLogprob[] = [];
   #text = "";
   #reasoning = "";
   #reasoningTokens = 0;
@@ -32,6 +49,12 @@ export class GenerationOutput {
     this.#tokenText = new TokenText(options.detokenize);
     this.#parser = new OutputParser(options);
     this.#stopFilter = new StopFilter(options.stop);
+    this.#trail = options.tokenBytes === null ? null : new LogprobTrail(options.tokenBytes);
+    this.#choice = options.choice;
+  }
+
+  get phase(): OutputPhase {
+    return this.#parser.phase;
   }
 
   /** Tokens of the think block, its markers included. */
@@ -48,17 +71,22 @@ export class GenerationOutput {
     return this.#unsent.length > 0;
   }
 
-  push(token: number): void {
-    const wasThinking = this.#parser.thinking;
-    this.#take(this.#parser.push(this.#tokenText.push(token)));
-    if (wasThinking || this.#parser.thinking) this.#reasoningTokens += 1;
+  /** `probability` matters only where the request asks for it; while thinking and calling it need not be known. */
+  push(token: number, probability: TokenProbability | null = null): void {
+    const phaseBefore = this.#parser.phase;
+    const text = this.#tokenText.push(token);
+    this.#trail?.token(token, probability, text.length, this.#tokenText.holding);
+    this.#take(this.#parser.push(text));
+    if (phaseBefore === "thinking" || this.#parser.phase === "thinking") this.#reasoningTokens += 1;
   }
 
   /** No token follows: what any stage still holds comes out. */
   end(): void {
-    this.#take(this.#parser.push(this.#tokenText.end()));
+    const rest = this.#tokenText.end();
+    this.#trail?.rest(rest.length);
+    this.#take(this.#parser.push(rest));
     this.#take(this.#parser.end());
-    this.#add({ text: this.#stopFilter.end() });
+    this.#addText(this.#stopFilter.end());
   }
 
   /** What came out since the last call, neighbours of one kind merged. */
@@ -68,32 +96,55 @@ export class GenerationOutput {
     return deltas;
   }
 
-  result(): Omit<GenerationResult, "finishReason"> {
-    return { text: this.#text, reasoning: this.#reasoning, toolCalls: [...this.#toolCalls] };
+  /** All that came out so far, sent or not. */
+  result(): Omit<GeneratedChoice, "finishReason"> {
+    return {
+      text: this.#text,
+      reasoning: this.#reasoning,
+      toolCalls: this.#toolCalls.map((call) => ({ ...call, function: { ...call.function } })),
+      logprobs: this.#trail === null ? null : [...this.#logprobs],
+    };
   }
 
   #take(parts: OutputPart[]): void {
     for (const part of parts) {
       if (this.#stopFilter.stopped) return;
-      if (part.kind === "text") this.#add({ text: this.#stopFilter.push(part.text) });
-      else if (part.kind === "reasoning") this.#add({ reasoning: part.text });
-      else this.#add({ tool_calls: [part.call] });
+      if (part.kind === "text") {
+        this.#trail?.content(part.from, part.text.length);
+        this.#addText(this.#stopFilter.push(part.text));
+        continue;
+      }
+      this.#trail?.skip(part.to);
+      if (part.kind === "reasoning") {
+        this.#reasoning += part.text;
+        this.#add({ reasoning: part.text });
+      } else {
+        this.#addToCall(part.call);
+        this.#add({ tool_calls: [part.call] });
+      }
     }
   }
 
-  #add(delta: Delta): void {
-    if (delta.text === "") return;
-    this.#text += delta.text ?? "";
-    this.#reasoning += delta.reasoning ?? "";
-    this.#toolCalls.push(...(delta.tool_calls ?? []));
-    appendDelta(this.#unsent, delta);
+  #addText(text: string): void {
+    if (text === "") return;
+    this.#text += text;
+    const logprobs = this.#trail?.release(text.length) ?? [];
+    this.#logprobs.push(...logprobs);
+    this.#add(logprobs.length === 0 ? { text } : { text, logprobs });
   }
-}
 
-/** Adds a delta to a list, into its last one where both carry the same kind of text. */
-export function appendDelta(deltas: Delta[], delta: Delta): void {
-  const last = deltas.at(-1);
-  if (last?.text !== undefined && delta.text !== undefined) last.text += delta.text;
-  else if (last?.reasoning !== undefined && delta.reasoning !== undefined) last.reasoning += delta.reasoning;
-  else deltas.push({ ...delta });
+  #addToCall({ index, id, function: { name, arguments: piece = "" } }: ToolCallDelta): void {
+    const call = this.#toolCalls[index];
+    if (call !== undefined) call.function.arguments += piece;
+    else
+      this.#toolCalls.push({
+        id: id ?? "",
+        type: "function",
+        function: { name: name ?? "", arguments: piece },
+      });
+  }
+
+  #add(delta: Delta): void {
+    appendDelta(this.#unsent, this.#choice === 0 ? delta : { choice: this.#choice, ...delta });
+  }
 }

@@ -1,24 +1,32 @@
-import type { ToolCall } from "@quern/shared/contract/generation";
+import type { TemplateTool, ToolCallDelta } from "@quern/shared/contract/generation";
 import { heldPrefixLength } from "./held-prefix.ts";
-import { parseToolCall } from "./tool-call.ts";
+import { HermesCallBlock } from "./hermes-call-block.ts";
+import { CALL_OPEN, type CallPiece, type ToolCallBlock } from "./tool-call-block.ts";
+import { XmlCallBlock } from "./xml-call-block.ts";
 
+/** `from` and `to` tell where a part stands in the raw output, in characters. */
 export type OutputPart =
-  | { kind: "text"; text: string }
-  | { kind: "reasoning"; text: string }
-  | { kind: "tool_call"; call: ToolCall };
+  | { kind: "text"; text: string; from: number }
+  | { kind: "reasoning"; text: string; to: number }
+  | { kind: "tool_call"; call: ToolCallDelta; to: number };
+
+/** `undecided`: what came so far may yet open a think block. */
+export type OutputPhase = "undecided" | "thinking" | "answering" | "calling";
+
+/** How the model writes calls: as Qwen2.5 and Qwen3 do, or as Qwen3-Coder does. */
+export type ToolCallForm = "hermes" | "xml";
 
 export interface OutputParserOptions {
   /** `thinking`: the prompt itself opened the think block. `undecided`: the model may open one as its first word. */
   begin: "thinking" | "undecided" | "answering";
-  /** Off when the request has no tools: then `<tool_call>` is text like any other. */
-  toolCalls: boolean;
+  /** Without any, `<tool_call>` is text like any other. */
+  tools: readonly TemplateTool[];
+  toolCallForm: ToolCallForm;
   toolCallId: (index: number) => string;
 }
 
 const THINK_OPEN = "<think>";
 const THINK_CLOSE = "</think>";
-const CALL_OPEN = "<tool_call>";
-const CALL_CLOSE = "</tool_call>";
 
 /**
  * Splits what a Qwen model writes into reasoning, content and tool calls, as the text arrives.
@@ -26,19 +34,26 @@ const CALL_CLOSE = "</tool_call>";
  *   undecided ──"<think>"──▶ thinking ──"</think>"──▶ answering ◀──"</tool_call>"── calling
  *       └────anything else──────────────────────────▶ answering ───"<tool_call>"──▶ calling
  *
+ * A call comes out as it is written; what turns out to be none before its arguments begin is text.
  * Line breaks around the blocks belong to the form, not to the text (Qwen's own templates strip them): they are
  * dropped around reasoning, and from content beside a think block or a tool call. Markers may arrive in pieces; what
  * could begin one is held until it is decided.
  */
 export class OutputParser {
   readonly #options: OutputParserOptions;
-  #state: "undecided" | "thinking" | "answering" | "calling";
+  #state: OutputPhase;
   #held = "";
+  #outputLength = 0;
   /** Line breaks that are dropped at a boundary and kept before more text. */
   #breaks = "";
   /** The current part has no text yet, so line breaks before it are dropped. */
   #trimStart: boolean;
+  /** The block being read, while calling. */
+  #block: ToolCallBlock | null = null;
+  /** Calls whose name is known. */
   #calls = 0;
+  /** How many there were when the current block began. */
+  #callsBefore = 0;
 
   constructor(options: OutputParserOptions) {
     this.#options = options;
@@ -46,12 +61,13 @@ export class OutputParser {
     this.#trimStart = options.begin !== "undecided";
   }
 
-  get thinking(): boolean {
-    return this.#state === "thinking";
+  get phase(): OutputPhase {
+    return this.#state;
   }
 
   push(text: string): OutputPart[] {
     this.#held += text;
+    this.#outputLength += text.length;
     const parts: OutputPart[] = [];
     while (this.#advance(parts));
     return parts;
@@ -62,11 +78,12 @@ export class OutputParser {
     const rest = this.#held;
     const parts: OutputPart[] = [];
     this.#held = "";
-    if (this.#state === "calling") this.#text(parts, CALL_OPEN + rest);
-    else if (this.#state === "thinking") this.#reasoning(parts, rest);
-    else this.#text(parts, rest);
+    if (this.#state === "thinking") this.#reasoning(parts, rest);
+    else if (this.#state !== "calling") this.#text(parts, rest);
+    else if (this.#calls === this.#callsBefore) this.#text(parts, CALL_OPEN + rest);
     if (this.#state !== "thinking" && this.#calls === 0 && this.#breaks !== "") {
-      parts.push({ kind: "text", text: this.#breaks });
+      const from = this.#outputLength - this.#breaks.length;
+      parts.push({ kind: "text", text: this.#breaks, from });
     }
     this.#breaks = "";
     return parts;
@@ -93,7 +110,7 @@ export class OutputParser {
         return true;
       }
       case "answering": {
-        if (!this.#options.toolCalls) {
+        if (this.#options.tools.length === 0) {
           this.#text(parts, this.#take(this.#held.length, []));
           return false;
         }
@@ -101,22 +118,35 @@ export class OutputParser {
         this.#text(parts, this.#take(at, [CALL_OPEN]));
         if (at === -1) return false;
         this.#enter("calling", this.#held.slice(CALL_OPEN.length));
+        this.#block = newBlock(this.#options);
+        this.#callsBefore = this.#calls;
         return true;
       }
-      case "calling": {
-        const at = this.#held.indexOf(CALL_CLOSE);
-        if (at === -1) return false;
-        const block = this.#held.slice(0, at);
-        this.#enter("answering", this.#held.slice(at + CALL_CLOSE.length));
-        const call = parseToolCall(block, this.#options.toolCallId(this.#calls));
-        if (call === null) this.#text(parts, CALL_OPEN + block + CALL_CLOSE);
-        else {
-          this.#calls += 1;
-          parts.push({ kind: "tool_call", call });
-        }
-        return true;
-      }
+      case "calling":
+        return this.#advanceCall(parts, this.#block as ToolCallBlock);
     }
+  }
+
+  #advanceCall(parts: OutputPart[], block: ToolCallBlock): boolean {
+    const { pieces, length, outcome } = block.read(this.#held);
+    const read = this.#held.slice(0, length);
+    this.#held = this.#held.slice(length);
+    const to = this.#outputLength - this.#held.length;
+    for (const piece of pieces) parts.push({ kind: "tool_call", call: this.#toDelta(piece), to });
+    if (outcome === "open") return false;
+    this.#enter("answering", this.#held);
+    if (outcome === "refused") this.#text(parts, CALL_OPEN + read);
+    return true;
+  }
+
+  #toDelta(piece: CallPiece): ToolCallDelta {
+    if (piece.kind === "arguments") {
+      return { index: this.#calls - 1, function: { arguments: piece.text } };
+    }
+    const index = this.#calls;
+    this.#calls += 1;
+    const id = this.#options.toolCallId(index);
+    return { index, id, type: "function", function: { name: piece.name, arguments: "" } };
   }
 
   /** Takes what is held up to `at`, or, when no marker was found (-1), all that can't begin one. */
@@ -136,12 +166,17 @@ export class OutputParser {
 
   #reasoning(parts: OutputPart[], text: string): void {
     const kept = this.#withoutOuterBreaks(text);
-    if (kept !== "") parts.push({ kind: "reasoning", text: kept });
+    if (kept !== "") parts.push({ kind: "reasoning", text: kept, to: this.#keptTo() });
   }
 
   #text(parts: OutputPart[], text: string): void {
     const kept = this.#withoutOuterBreaks(text);
-    if (kept !== "") parts.push({ kind: "text", text: kept });
+    if (kept !== "") parts.push({ kind: "text", text: kept, from: this.#keptTo() - kept.length });
+  }
+
+  /** Where what was just kept ends: breaks and what is held stand behind it. */
+  #keptTo(): number {
+    return this.#outputLength - this.#held.length - this.#breaks.length;
   }
 
   #withoutOuterBreaks(text: string): string {
@@ -151,5 +186,14 @@ export class OutputParser {
     this.#breaks = seen.slice(kept.length);
     if (kept !== "") this.#trimStart = false;
     return kept;
+  }
+}
+
+function newBlock({ toolCallForm, tools }: OutputParserOptions): ToolCallBlock {
+  switch (toolCallForm) {
+    case "hermes":
+      return new HermesCallBlock();
+    case "xml":
+      return new XmlCallBlock(tools);
   }
 }

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { TokenText } from "./token-text.ts";
 
@@ -20,4 +21,20 @@ test("bytes that form no character come out as U+FFFD, and hold nothing up", () 
 
 test("a character cut off at the end comes out as U+FFFD", () => {
   expect(textsOf([0x61, 0xf0, 0x9f])).toEqual(["a", "", "", "\uFFFD"]);
+});
+
+test("a U+FFFD that was meant does not hide the half character behind it", () => {
+  expect(textsOf([...Buffer.from("\uFFFD\uFFFD😀")]).join("")).toBe("\uFFFD\uFFFD😀");
+});
+
+test("whatever bytes come, one by one or together, the text is that of all of them", () => {
+  const bytes = fc.array(fc.constantFrom(0x61, 0x80, 0x9f, 0xbd, 0xbf, 0xc3, 0xe2, 0xef, 0xf0, 0xff), {
+    maxLength: 24,
+  });
+  fc.assert(
+    fc.property(bytes, (given) => {
+      expect(textsOf(given).join("")).toBe(detokenize(given));
+    }),
+    { numRuns: 2_000 },
+  );
 });

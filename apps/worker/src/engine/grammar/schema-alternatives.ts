@@ -1,0 +1,87 @@
+import { pointedAt } from "../output/parameter-types.ts";
+import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
+import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
+import { mergeSchemas } from "./merge-schemas.ts";
+import { type JsonSchema, readKeywords } from "./schema-keywords.ts";
+import { schemaPaths } from "./schema-paths.ts";
+
+/**
+ * Unfolds schemas of one document into alternatives: references followed, `allOf` merged, `anyOf` and `oneOf` spread.
+ * `oneOf` counts as `anyOf`: that no second branch fits is for the branches to ensure.
+ */
+export class SchemaAlternatives {
+  readonly #root: JsonSchema;
+  readonly #param: string;
+  readonly #paths: ReadonlyMap<object, string>;
+  readonly #known = new Map<string, readonly FlatSchema[]>();
+  readonly #open = new Set<string>();
+  #unfolded = 0;
+
+  /** `param`: the request's field, and `at`: the document's place in it, for errors. */
+  constructor(root: JsonSchema, param: string, at: string) {
+    this.#root = root;
+    this.#param = param;
+    const paths = schemaPaths(root, at);
+    if (paths === null) this.refuse(at, "is nested too deep");
+    this.#paths = paths;
+    if (JSON.stringify(root).length > GRAMMAR_LIMITS.textCharacters) {
+      this.refuse(at, `has more than ${GRAMMAR_LIMITS.textCharacters} characters`);
+    }
+  }
+
+  /** Where the schema stands in the document; `merged` when it was made of others on the way. */
+  pathOf(schema: JsonSchema, merged: string): string {
+    return typeof schema === "boolean" ? merged : (this.#paths.get(schema) ?? merged);
+  }
+
+  /** Empty: nothing satisfies the schema. */
+  of(schema: JsonSchema, merged: string): readonly FlatSchema[] {
+    if (schema === true) return [ANY_SCHEMA];
+    if (schema === false) return [];
+    const path = this.pathOf(schema, merged);
+    const key = JSON.stringify(schema);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#open.has(key)) this.refuse(path, "refers to itself with nothing between");
+    if (this.#open.size > GRAMMAR_LIMITS.nesting) this.refuse(path, "is nested too deep");
+    this.#open.add(key);
+    const alternatives = this.#unfold(schema, path);
+    this.#open.delete(key);
+    this.#known.set(key, alternatives);
+    return alternatives;
+  }
+
+  refuse(path: string, problem: string): never {
+    throw unsupportedSchema(this.#param, path, problem);
+  }
+
+  #unfold(schema: { readonly [keyword: string]: unknown }, path: string): readonly FlatSchema[] {
+    const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
+    const keywords = readKeywords(schema, refuse);
+    const { $ref, allOf = [], anyOf, oneOf } = keywords;
+    const demands: (readonly FlatSchema[])[] = [[toFlatSchema(keywords, refuse)]];
+    if ($ref !== undefined) demands.push(this.#referred($ref, `${path}/$ref`));
+    for (const [at, branch] of allOf.entries()) demands.push(this.of(branch, `${path}/allOf/${at}`));
+    for (const [keyword, branches] of Object.entries({ anyOf, oneOf })) {
+      if (branches === undefined) continue;
+      demands.push(branches.flatMap((branch, at) => this.of(branch, `${path}/${keyword}/${at}`)));
+    }
+    return demands.reduce((merged, demand) => this.#both(merged, demand, path));
+  }
+
+  #referred(reference: string, path: string): readonly FlatSchema[] {
+    const target = pointedAt(this.#root, reference);
+    if (typeof target === "boolean") return this.of(target, path);
+    if (typeof target !== "object" || target === null) this.refuse(path, `points at nothing: ${reference}`);
+    return this.of(target as JsonSchema, reference);
+  }
+
+  #both(a: readonly FlatSchema[], b: readonly FlatSchema[], path: string): FlatSchema[] {
+    this.#unfolded += a.length * b.length;
+    if (this.#unfolded > GRAMMAR_LIMITS.alternatives) {
+      this.refuse(path, `unfolds into more than ${GRAMMAR_LIMITS.alternatives} alternatives`);
+    }
+    const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
+    return a.flatMap((one) => b.flatMap((other) => mergeSchemas(one, other, refuse) ?? []));
+  }
+}

@@ -1,0 +1,75 @@
+import type { FlatSchema } from "./flat-schema.ts";
+import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
+import type { GrammarRules } from "./grammar-rules.ts";
+import { parallelPlaces } from "./pattern-ambiguity.ts";
+import {
+  matchLengths,
+  type PatternBranch,
+  type PatternNode,
+  PatternUnsupported,
+  parsePattern,
+} from "./pattern-syntax.ts";
+import { patternText, type SpellSet } from "./pattern-text.ts";
+import { STRING_FORMATS } from "./string-formats.ts";
+
+/** How a text is written where it stands: inside a JSON string, or bare. */
+export interface TextSpelling {
+  /** Any one character: the name of a rule. */
+  character: (rules: GrammarRules) => string;
+  set: SpellSet;
+}
+
+type StringDemands = Pick<FlatSchema, "minLength" | "maxLength" | "pattern" | "format">;
+
+/**
+ * The texts that a string schema allows, without quotes, as GBNF; null: there are none.
+ * @param refuse throws
+ */
+export function stringText(
+  rules: GrammarRules,
+  demands: StringDemands,
+  spelling: TextSpelling,
+  refuse: (keyword: string, problem: string) => never,
+): string | null {
+  const { minLength, maxLength, pattern } = demands;
+  if (maxLength !== null && maxLength < (minLength ?? 0)) return null;
+  const format = STRING_FORMATS.get(demands.format ?? "") ?? null;
+  if (pattern !== null && format !== null) refuse("pattern", "can't be combined with format");
+  const keyword = pattern === null ? "format" : "pattern";
+  const source = pattern ?? format;
+  if (source === null) return rules.repeat(spelling.character(rules), minLength ?? 0, maxLength);
+  try {
+    const branches = parsePattern(source);
+    if (!branches.every((branch) => fits(branch, minLength ?? 0, maxLength))) {
+      refuse(
+        keyword,
+        "can't be combined with minLength or maxLength, unless all its matches have such a length",
+      );
+    }
+    if (branches.some(({ node }) => longest(node) > GRAMMAR_LIMITS.nestedRepetitions)) {
+      refuse(keyword, `matches more than ${GRAMMAR_LIMITS.nestedRepetitions} characters`);
+    }
+    if (parallelPlaces(branches) > GRAMMAR_LIMITS.patternPlaces) {
+      refuse(
+        keyword,
+        "is too ambiguous: anchor it, and let the next character tell where in the pattern one is",
+      );
+    }
+    return patternText(rules, source, spelling.set);
+  } catch (error) {
+    if (error instanceof PatternUnsupported) refuse(keyword, `has what is not supported: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Of the matches with an upper bound, else the shortest. */
+function longest(node: PatternNode): number {
+  const { min, max } = matchLengths(node);
+  return max ?? min;
+}
+
+function fits({ node, fromStart, toEnd }: PatternBranch, min: number, max: number | null): boolean {
+  const lengths = matchLengths(node);
+  if (lengths.min < min) return false;
+  return max === null || (fromStart && toEnd && lengths.max !== null && lengths.max <= max);
+}
