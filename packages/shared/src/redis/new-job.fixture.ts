@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
+import { generationRequestSchema } from "../contract/generation.ts";
 import type { NewJob } from "../contract/job.ts";
 
 /** A job as a gateway would submit it, for tests. */
@@ -11,7 +12,7 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
     metadata: {},
     traceparent: null,
     createdAtMs: 1_000,
-    request: {
+    request: generationRequestSchema.parse({
       messages: [{ role: "user", content: "Hi" }],
       tools: [],
       templateOptions: {},
@@ -19,7 +20,7 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
       seed: 1,
       maxTokens: null,
       stop: [],
-    },
+    }),
     ...changes,
   };
 }
