@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { JobRecord } from "../contract/job.ts";
+import { newJob } from "../redis/new-job.fixture.ts";
 import { toJobObject } from "./job-object.ts";
 
 const record: JobRecord = {
@@ -11,15 +12,7 @@ const record: JobRecord = {
   attempt: 0,
   crashes: 0,
   cancelRequested: false,
-  request: {
-    messages: [{ role: "user", content: "Hi" }],
-    tools: [],
-    templateOptions: {},
-    sampling: {},
-    seed: 1,
-    maxTokens: null,
-    stop: [],
-  },
+  request: newJob().request,
   metadata: { order: "7" },
   traceparent: null,
   createdAtMs: 1_500,
@@ -54,14 +47,24 @@ test("a queued job has a place in its queue and no answer", () => {
 });
 
 test("a completed job's response is what the endpoint would have answered", () => {
-  const result = { text: "Yes", reasoning: "Hm", toolCalls: [], finishReason: "stop" as const };
+  const other = { text: "No", reasoning: "", toolCalls: [], finishReason: "length" as const, logprobs: null };
+  const result = {
+    ...other,
+    text: "Yes",
+    reasoning: "Hm",
+    finishReason: "stop" as const,
+    alternatives: [other],
+  };
   const job = toJobObject({ ...record, state: "completed", usage, result }, null);
   expect(job.queue_position).toBeNull();
   expect(job.response).toMatchObject({
     status_code: 200,
     body: {
       id: "chatcmpl-1",
-      choices: [{ message: { content: "Yes", reasoning_content: "Hm" }, finish_reason: "stop" }],
+      choices: [
+        { index: 0, message: { content: "Yes", reasoning_content: "Hm" }, finish_reason: "stop" },
+        { index: 1, message: { content: "No" }, finish_reason: "length" },
+      ],
       usage: { total_tokens: 5 },
     },
   });
