@@ -93,7 +93,7 @@ const toolChoice = z.union(
 /** llama.cpp's token ids are 32-bit integers; whether the model has this one, its engine knows. */
 const tokenId = z
   .string()
-  .regex(/^\d+$/)
+  .regex(/^(?:0|[1-9]\d*)$/)
   .refine((id) => Number(id) < 2 ** 31);
 const MAX_LOGIT_BIASES = 300;
 const logitBias = z

@@ -365,6 +365,7 @@ const bad: [name: string, changes: unknown, param: string | null, message: RegEx
   ["no choice", { n: 0 }, "n", />=1/],
   ["too many choices", { n: 17 }, "n", /<=16/],
   ["a bias on a word", { logit_bias: { hello: 1 } }, "logit_bias.hello", /id of a token/],
+  ["a bias on a second spelling of an id", { logit_bias: { "05": 1 } }, "logit_bias.05", /id of a token/],
   ["a bias on a negative id", { logit_bias: { "-1": 1 } }, "logit_bias.-1", /id of a token/],
   ["a bias on no possible id", { logit_bias: { "2147483648": 1 } }, "logit_bias.2147483648", /id of a token/],
   ["a bias out of range", { logit_bias: { "5": 101 } }, "logit_bias.5", /<=100/],
