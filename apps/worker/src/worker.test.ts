@@ -1,3 +1,4 @@
+import { generationRequestSchema } from "@quern/shared/contract/generation";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, QUEUE_NAME, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
@@ -75,7 +76,7 @@ async function submit(maxTokens: number): Promise<string> {
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),
-    request: {
+    request: generationRequestSchema.parse({
       messages: [{ role: "user" as const, content: "Tell me a tale." }],
       tools: [],
       templateOptions: {},
@@ -83,7 +84,7 @@ async function submit(maxTokens: number): Promise<string> {
       seed: 1,
       maxTokens,
       stop: [],
-    },
+    }),
   };
   await createJob(redis, job);
   await queue.add("generate", { jobId: id }, { jobId: id });

@@ -69,7 +69,13 @@ export class GenerationOutput {
   }
 
   result(): Omit<GenerationResult, "finishReason"> {
-    return { text: this.#text, reasoning: this.#reasoning, toolCalls: [...this.#toolCalls] };
+    return {
+      text: this.#text,
+      reasoning: this.#reasoning,
+      toolCalls: [...this.#toolCalls],
+      logprobs: null,
+      alternatives: [],
+    };
   }
 
   #take(parts: OutputPart[]): void {
@@ -77,7 +83,10 @@ export class GenerationOutput {
       if (this.#stopFilter.stopped) return;
       if (part.kind === "text") this.#add({ text: this.#stopFilter.push(part.text) });
       else if (part.kind === "reasoning") this.#add({ reasoning: part.text });
-      else this.#add({ tool_calls: [part.call] });
+      else {
+        this.#toolCalls.push(part.call);
+        this.#add({ tool_calls: [{ index: this.#toolCalls.length - 1, ...part.call }] });
+      }
     }
   }
 
@@ -85,7 +94,6 @@ export class GenerationOutput {
     if (delta.text === "") return;
     this.#text += delta.text ?? "";
     this.#reasoning += delta.reasoning ?? "";
-    this.#toolCalls.push(...(delta.tool_calls ?? []));
     appendDelta(this.#unsent, delta);
   }
 }
