@@ -1,4 +1,3 @@
-import { generationRequestSchema } from "@quern/shared/contract/generation";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, QUEUE_NAME, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
@@ -76,7 +75,7 @@ async function submit(maxTokens: number): Promise<string> {
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),
-    request: generationRequestSchema.parse({
+    request: {
       messages: [{ role: "user" as const, content: "Tell me a tale." }],
       tools: [],
       templateOptions: {},
@@ -84,7 +83,7 @@ async function submit(maxTokens: number): Promise<string> {
       seed: 1,
       maxTokens,
       stop: [],
-    }),
+    },
   };
   await createJob(redis, job);
   await queue.add("generate", { jobId: id }, { jobId: id });

@@ -69,13 +69,7 @@ export class GenerationOutput {
   }
 
   result(): Omit<GenerationResult, "finishReason"> {
-    return {
-      text: this.#text,
-      reasoning: this.#reasoning,
-      toolCalls: [...this.#toolCalls],
-      logprobs: null,
-      alternatives: [],
-    };
+    return { text: this.#text, reasoning: this.#reasoning, toolCalls: [...this.#toolCalls] };
   }
 
   #take(parts: OutputPart[]): void {
@@ -83,10 +77,7 @@ export class GenerationOutput {
       if (this.#stopFilter.stopped) return;
       if (part.kind === "text") this.#add({ text: this.#stopFilter.push(part.text) });
       else if (part.kind === "reasoning") this.#add({ reasoning: part.text });
-      else {
-        this.#toolCalls.push(part.call);
-        this.#add({ tool_calls: [{ index: this.#toolCalls.length - 1, ...part.call }] });
-      }
+      else this.#add({ tool_calls: [part.call] });
     }
   }
 
@@ -94,6 +85,7 @@ export class GenerationOutput {
     if (delta.text === "") return;
     this.#text += delta.text ?? "";
     this.#reasoning += delta.reasoning ?? "";
+    this.#toolCalls.push(...(delta.tool_calls ?? []));
     appendDelta(this.#unsent, delta);
   }
 }
