@@ -30,7 +30,8 @@ function outcomeOf({ status, attempt, usage, response }: Job): object {
   return {
     status,
     attempt,
-    usage,
+    // All but the cached tokens, which depend on what the slots held before.
+    usage: [usage?.prompt_tokens, usage?.completion_tokens],
     choices: response?.body.choices.map(({ message, finish_reason }) => ({
       content: message.content,
       reasoning: message.reasoning_content,

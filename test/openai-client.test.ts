@@ -79,6 +79,34 @@ test("a tool is called, and its answer read", async () => {
   expect(answered.choices[0]?.message.content).toMatch(/windy.*3 degrees.*Oslo/);
 });
 
+test("the client's stream helper puts a tool call together", async () => {
+  const stream = client.chat.completions.stream({
+    model: "tiny-qwen3",
+    messages: [{ role: "user", content: "What is the weather like in Oslo?" }],
+    tools: [weather],
+  });
+  const [choice] = (await stream.finalChatCompletion()).choices;
+  expect(choice?.finish_reason).toBe("tool_calls");
+  const call = choice?.message.tool_calls?.[0];
+  if (call?.type !== "function") throw new Error("no function was called");
+  expect(call).toMatchObject({ id: expect.stringMatching(/^call_/), function: { name: "get_weather" } });
+  expect(JSON.parse(call.function.arguments)).toEqual({ city: "Oslo" });
+});
+
+test("what can't be carried out is refused at once, by the name of its field", async () => {
+  const ask = (changes: object) =>
+    client.chat.completions.create({ model: "tiny-qwen3", messages: france, ...changes });
+  const remote = { type: "json_schema", json_schema: { name: "a", schema: { $ref: "https://example.com" } } };
+  for (const [changes, param] of [
+    [{ top_logprobs: 2 }, "top_logprobs"],
+    [{ tool_choice: "required" }, "tool_choice"],
+    [{ response_format: remote }, "response_format.json_schema.schema.$ref"],
+    [{ max_tokens: 1_000_000, n: 2 }, "max_tokens"],
+  ] as const) {
+    await expect(ask(changes)).rejects.toMatchObject({ status: 400, param });
+  }
+});
+
 test("errors are the client's own error classes", async () => {
   await expect(client.chat.completions.create({ model: "gpt-5", messages: france })).rejects.toMatchObject({
     status: 404,

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { QuernError } from "@quern/shared/contract/errors";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
@@ -19,6 +20,7 @@ const envSchema = z.object({
   QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
   QUERN_CORES: z.coerce.number().int().min(1).optional(),
   QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
+  QUERN_ENGINE_DRIVER: z.enum(["batch", "sequence"]).default("batch"),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()
     .int()
@@ -55,6 +57,9 @@ export interface WorkerConfig {
     /** null: what the catalogue says. */
     slots: number | null;
     contextTokens: number | null;
+    driver: EngineOptions["driver"];
+    /** Where the caches of declared system prompts are kept. */
+    stateDir: string;
   };
   /** How long an ended job and its events stay readable. */
   retentionSeconds: number;
@@ -64,15 +69,16 @@ export interface WorkerConfig {
 }
 
 export function toConfig(env: WorkerEnv): WorkerConfig {
+  const cacheDir = defaultCacheDir({
+    QUERN_MODEL_CACHE_DIR: env.QUERN_MODEL_CACHE_DIR,
+    XDG_CACHE_HOME: env.XDG_CACHE_HOME,
+  });
   return {
     redisUrl: env.REDIS_URL,
     model: {
       spec: env.QUERN_MODEL,
       catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
-      cacheDir: defaultCacheDir({
-        QUERN_MODEL_CACHE_DIR: env.QUERN_MODEL_CACHE_DIR,
-        XDG_CACHE_HOME: env.XDG_CACHE_HOME,
-      }),
+      cacheDir,
       hfEndpoint: env.HF_ENDPOINT ?? null,
       hfToken: env.HF_TOKEN ?? null,
     },
@@ -81,6 +87,8 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       cores: env.QUERN_CORES ?? availableParallelism(),
       slots: env.QUERN_SLOTS ?? null,
       contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
+      driver: env.QUERN_ENGINE_DRIVER,
+      stateDir: join(cacheDir, "warm-prefixes"),
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
@@ -109,9 +117,18 @@ export function engineOptions(
       `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
     );
   }
-  const { kvType, thinking, sampling } = entry;
+  const { kvType, thinking, sampling, toolCalls, prefixSharing, systemPrompts } = entry;
   const slots = engine.slots ?? entry.slots;
   const contextTokens = engine.contextTokens ?? Math.min(entry.contextTokens, limit);
   const threads = engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores);
-  return { modelPath, slots, contextTokens, threads, kvType, thinking, sampling, telemetry };
+  const model = { modelPath, kvType, thinking, sampling, toolCalls, prefixSharing, systemPrompts };
+  return {
+    ...model,
+    slots,
+    contextTokens,
+    threads,
+    driver: engine.driver,
+    stateDir: engine.stateDir,
+    telemetry,
+  };
 }

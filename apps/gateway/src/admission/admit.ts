@@ -1,5 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { refuseUnboundedAnswer } from "./answer-bounds.ts";
 import { isServed, type KnownModel, type KnownModels } from "./known-models.ts";
 import type { TokenCounter } from "./token-counter.ts";
 
@@ -23,13 +24,7 @@ export async function admit(
 ): Promise<KnownModel> {
   const known = await knownModels.find(modelName);
   const { contextTokens, model } = known.description;
-  if (request.maxTokens !== null && request.maxTokens > contextTokens) {
-    throw new QuernError(
-      "invalid_request",
-      `max_tokens is ${request.maxTokens}, but ${model} has ${contextTokens} context tokens for prompt and answer together`,
-      { param: "max_tokens" },
-    );
-  }
+  refuseUnboundedAnswer(request, known.description);
   // A token stands for a byte or more, so a prompt of few bytes fits without counting.
   if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens || !isServed(known)) return known;
   const promptTokens = await tokenCounter.count(model, request);

@@ -51,7 +51,8 @@ export function openApiDocument(): Json {
           operationId: "createChatCompletion",
           summary: "Ask and wait",
           description:
-            "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it.",
+            "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. " +
+            "What each parameter does, and its limits, stand in docs/chat-completions.md.",
           requestBody: body("ChatRequest", chatRequest),
           responses: {
             200: {
@@ -119,8 +120,8 @@ export function openApiDocument(): Json {
           operationId: "followJob",
           summary: "Follow a job's tokens",
           description:
-            "Server-sent events `start`, `delta`, `restart`, `error`, `end`; ids are `<attempt>-<seq>`. The `text`s of the deltas after " +
-            "the last `restart` concatenate to the content. The stream can be read again, also after the job ended.",
+            "Server-sent events `start`, `delta`, `restart`, `error`, `end`; ids are `<attempt>-<seq>`. The `text`s of one choice's " +
+            "deltas after the last `restart` concatenate to its content. The stream can be read again, also after the job ended.",
           parameters: [
             jobId,
             {

@@ -53,6 +53,8 @@ export const completedJob = toJobObject(
       reasoning: "The question is about the capital of France.",
       toolCalls: [],
       finishReason: "stop",
+      logprobs: null,
+      alternatives: [],
     },
   },
   null,

@@ -41,6 +41,33 @@ const toolCall = object({
   }),
 });
 
+const toolCallDelta = {
+  description: "What has one index is one call: the first has its id and name, and the arguments add up",
+  ...object(
+    {
+      index: { type: "integer" },
+      id: { type: "string" },
+      type: { const: "function" },
+      function: object({ name: { type: "string" }, arguments: { type: "string" } }, ["name", "arguments"]),
+    },
+    ["id", "type"],
+  ),
+};
+
+const tokenProbability = {
+  token: { type: "string", description: "Its text, with U+FFFD where it is half a character" },
+  logprob: {
+    type: "number",
+    description: "Natural logarithm of the model's own probability: before temperature, penalties and cuts",
+  },
+  bytes: { type: "array", items: { type: "integer" } },
+};
+
+/** `top` is what the likeliest tokens of the position are called: the API's two forms differ in that name only. */
+function tokenLogprob(top: string) {
+  return object({ ...tokenProbability, [top]: { type: "array", items: object(tokenProbability) } });
+}
+
 export const schemas = {
   Error: object({
     error: object({
@@ -68,7 +95,7 @@ export const schemas = {
     choices: {
       type: "array",
       items: object({
-        index: { const: 0 },
+        index: { type: "integer" },
         message: object(
           {
             role: { const: "assistant" },
@@ -79,7 +106,12 @@ export const schemas = {
           },
           ["reasoning_content", "tool_calls"],
         ),
-        logprobs: { type: "null" },
+        logprobs: orNull(
+          object({
+            content: { type: "array", items: tokenLogprob("top_logprobs") },
+            refusal: { type: "null" },
+          }),
+        ),
         finish_reason: { enum: ["stop", "length", "tool_calls", null] },
       }),
     },
@@ -120,9 +152,15 @@ export const schemas = {
         title: "delta",
         type: "object",
         properties: {
+          choice: { type: "integer", description: "Absent: the first choice" },
           text: { type: "string" },
           reasoning: { type: "string" },
-          tool_calls: { type: "array", items: toolCall },
+          tool_calls: { type: "array", items: toolCallDelta },
+          logprobs: { type: "array", items: tokenLogprob("top"), description: "Of the tokens of `text`" },
+          finish_reason: {
+            enum: ["stop", "length", "tool_calls"],
+            description: "How a choice after the first ended; the first one's stands in `end`",
+          },
         },
       },
       { title: "error", ...object({ code: { type: "string" }, message: { type: "string" } }) },

@@ -46,11 +46,11 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   const publisher = new EventPublisher(redis, attemptOf(record), (reply) =>
     stop.abort((reply === "cancel" ? "cancelled" : "lost") satisfies StopReason),
   );
-  const { id, request } = record;
+  const { id, request, tenant } = record;
   let generated: Generated;
   try {
     const onDeltas = publisher.push.bind(publisher);
-    generated = await engine.generate({ id, request, traceparent }, onDeltas, stop.signal);
+    generated = await engine.generate({ id, request, traceparent, tenant }, onDeltas, stop.signal);
   } catch (error) {
     if (!(error instanceof EngineDied))
       return commitEnd(options, publisher, "failed", null, toJobError(error));

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { Delta } from "../engine/output/delta.ts";
 import type { PromptRequest } from "../engine/prompt/prompt-template.ts";
@@ -9,6 +8,7 @@ import type {
   EngineCommand,
   EngineOptions,
   EngineReport,
+  EngineRequest,
   Generated,
   GenerationEvent,
   LoadedModelFacts,
@@ -98,16 +98,17 @@ export class EngineProcess {
    * @throws EngineDied, or a QuernError when the engine refuses the request.
    */
   async generate(
-    { id, request, traceparent }: { id: string; request: GenerationRequest; traceparent: string | null },
+    request: EngineRequest,
     onDeltas: (deltas: Delta[]) => void,
     signal: AbortSignal,
   ): Promise<Generated> {
+    const { id } = request;
     if (this.#generations.has(id)) throw new Error(`generation ${id} runs already`);
     const cancel = () => send(this.#child, { type: "cancel", id });
     try {
       return await new Promise<Generated>((resolve, reject) => {
         this.#generations.set(id, { resolve, reject, onDeltas });
-        if (!send(this.#child, { type: "generate", id, request, traceparent })) {
+        if (!send(this.#child, { type: "generate", ...request })) {
           reject(new EngineDied("the engine is gone"));
         }
         if (signal.aborted) cancel();

@@ -1,50 +1,93 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { JobChoices } from "./job-choices.ts";
+import { toJobError } from "./job-error.ts";
 import type { LoadedModel } from "./load-model.ts";
-import { GenerationOutput } from "./output/generation-output.ts";
-import { type PromptReader, promptReader } from "./prompt/prompt-reader.ts";
+import { modelFingerprint } from "./model-fingerprint.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
-import { isThinking } from "./prompt/thinking-mode.ts";
-import type { EngineOptions, GenerationEvent } from "./protocol.ts";
-import { samplerOptions } from "./sampling.ts";
-import type { Generation } from "./slot.ts";
-import { StepLoop } from "./step-loop.ts";
+import { systemPrefix } from "./prompt/system-prefix.ts";
+import type { EngineOptions, EngineRequest, GenerationEvent } from "./protocol.ts";
+import { RequestReader } from "./request-reader.ts";
+import { StepCost } from "./schedule/step-cost.ts";
+import { StepLoop, type StepRecord } from "./step-loop.ts";
+import { prepareWarmPrefixes, type WarmPrefixes } from "./warm-prefixes.ts";
 
-/** A loaded model that takes requests: reads prompts on the way in, runs the step loop behind. */
+/** Before anything is measured: a CPU pays for every row, a GPU for every pass over the weights. */
+const ROWS_PER_PASS = { cpu: 0.5, gpu: 12 };
+
+export interface EngineObserver {
+  report: (events: GenerationEvent[]) => void;
+  observeStep?: (step: StepRecord) => void;
+  /** Unix milliseconds with fractions. */
+  nowMs: () => number;
+}
+
+/** A loaded model that takes requests: reads them on the way in, runs the step loop behind. */
 export class Engine {
-  readonly #loaded: LoadedModel;
-  readonly #options: EngineOptions;
-  readonly #readPrompt: PromptReader;
+  readonly #reader: RequestReader;
+  readonly #observer: EngineObserver;
+  readonly #choices = new JobChoices();
   readonly #loop: StepLoop;
+  /** Requests that are being read; false once they are cancelled. */
+  readonly #reading = new Map<string, boolean>();
 
-  constructor(
+  /** Ready when the caches of the declared system prompts are. */
+  static async start(loaded: LoadedModel, options: EngineOptions, observer: EngineObserver): Promise<Engine> {
+    const reader = new RequestReader(loaded, options);
+    const prefixes = options.systemPrompts.map((prompt) => systemPrefix(reader.readPrompt, prompt));
+    const modelKey = `${await modelFingerprint(options.modelPath)}-${options.kvType}`;
+    const place = { folder: options.stateDir, modelKey };
+    const warmPrefixes = await prepareWarmPrefixes(loaded.driver, prefixes, place);
+    return new Engine(loaded, options, observer, reader, warmPrefixes);
+  }
+
+  private constructor(
     loaded: LoadedModel,
     options: EngineOptions,
-    events: { report: (events: GenerationEvent[]) => void; nowMs: () => number },
+    observer: EngineObserver,
+    reader: RequestReader,
+    warmPrefixes: WarmPrefixes,
   ) {
-    const { model, sequences } = loaded;
-    this.#loaded = loaded;
-    this.#options = options;
-    this.#readPrompt = promptReader(model);
+    this.#reader = reader;
+    this.#observer = observer;
     this.#loop = new StepLoop({
-      sequences,
-      isEndOfGeneration: (token) => model.isEogToken(token),
-      ...events,
+      driver: loaded.driver,
+      slots: options.slots,
+      slotTokens: options.contextTokens,
+      cost: new StepCost(loaded.facts.device === "cpu" ? ROWS_PER_PASS.cpu : ROWS_PER_PASS.gpu),
+      warmPrefixes,
+      isEndOfGeneration: (token) => loaded.model.isEogToken(token),
+      ...observer,
+      report: (events) => {
+        const jobEvents = this.#choices.toJobEvents(events, (id) => this.#loop.cancel(id));
+        if (jobEvents.length > 0) observer.report(jobEvents);
+      },
     });
   }
 
-  /** @throws QuernError `context_length_exceeded`, or `invalid_request` when the template refuses the messages. */
-  submit(id: string, request: GenerationRequest): void {
-    this.#loop.submit(this.#toGeneration(id, request));
+  /** What comes of it is reported, a refusal as well. */
+  async submit(request: EngineRequest): Promise<void> {
+    const { id } = request;
+    this.#reading.set(id, true);
+    try {
+      const generations = await this.#reader.read(request);
+      this.#choices.begin(generations);
+      for (const generation of generations) this.#loop.submit(generation);
+      if (this.#reading.get(id) === false) this.#loop.cancel(id);
+    } catch (error) {
+      this.#observer.report([{ type: "refused", id, error: toJobError(error) }]);
+    } finally {
+      this.#reading.delete(id);
+    }
   }
 
+  /** The request ends within a step, with what it has. Unknown ids have ended already. */
   cancel(id: string): void {
-    this.#loop.cancel(id);
+    if (this.#reading.has(id)) this.#reading.set(id, false);
+    else this.#loop.cancel(id);
   }
 
   /** @throws QuernError `invalid_request` when the template refuses the messages. */
   countPromptTokens(request: PromptRequest): number {
-    return this.#readPrompt(request).tokens.length;
+    return this.#reader.readPrompt(request).tokens.length;
   }
 
   run(): Promise<void> {
@@ -53,34 +96,5 @@ export class Engine {
 
   close(): void {
     this.#loop.close();
-  }
-
-  #toGeneration(id: string, request: GenerationRequest): Generation {
-    const { model } = this.#loaded;
-    const { contextTokens, thinking, sampling } = this.#options;
-    const prompt = this.#readPrompt(request);
-    const room = contextTokens - prompt.tokens.length;
-    if (room < 1) {
-      throw new QuernError(
-        "context_length_exceeded",
-        `the prompt has ${prompt.tokens.length} tokens; with at least one to answer, this model takes ${contextTokens - 1}. ` +
-          "Shorten the messages, or serve the model with more context tokens",
-        { param: "messages" },
-      );
-    }
-    return {
-      id,
-      promptTokens: prompt.tokens,
-      maxTokens: Math.min(request.maxTokens ?? room, room),
-      sampler: samplerOptions(request, isThinking(request, thinking) ? sampling.thinking : sampling.plain),
-      output: new GenerationOutput({
-        begin: prompt.outputBegin,
-        toolCalls: request.tools.length > 0,
-        toolCallId: (index) => `call_${id.replace(/^job_/, "").replaceAll("-", "")}_${index}`,
-        stop: request.stop,
-        detokenize: (tokens) => model.detokenize(tokens as Parameters<typeof model.detokenize>[0], true),
-      }),
-      cancelled: false,
-    };
   }
 }

@@ -1,23 +1,18 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import {
-  getLlama,
-  type Llama,
-  type LlamaContext,
-  type LlamaContextSequence,
-  LlamaLogLevel,
-  type LlamaModel,
-} from "node-llama-cpp";
+import { getLlama, type Llama, type LlamaContext, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
+import type { Driver } from "./driver/driver.ts";
+import { openDriver } from "./driver/open-driver.ts";
 import type { EngineOptions, LoadedModelFacts } from "./protocol.ts";
 
 export interface LoadedModel extends AsyncDisposable {
+  readonly llama: Llama;
   readonly model: LlamaModel;
-  /** One per slot, in ascending order of llama.cpp's sequence ids. They live as long as the model. */
-  readonly sequences: readonly LlamaContextSequence[];
+  readonly driver: Driver;
   readonly facts: LoadedModelFacts;
 }
 
-/** Tokens of one decode call: enough for a step over many slots, or one chunk of a prompt. */
-const BATCH_TOKENS = 512;
+/** Most tokens of one decode: enough for a step over many slots, or one chunk of a prompt. */
+const STEP_TOKENS = 512;
 
 /** @throws QuernError `model_load_failed` with what llama.cpp said. */
 export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
@@ -34,21 +29,25 @@ export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
     });
     // Without the check a file with NaN weights loads, and silently answers nonsense.
     const model = await llama.loadModel({ modelPath: options.modelPath, checkTensors: true });
+    const { slots, contextTokens } = options;
+    const stepTokens = Math.max(STEP_TOKENS, slots);
     const context = await model.createContext({
-      sequences: options.slots,
-      contextSize: options.contextTokens,
-      batchSize: Math.max(BATCH_TOKENS, options.slots),
+      sequences: slots,
+      contextSize: contextTokens,
+      batchSize: stepTokens,
       threads: options.threads,
       // The library leaves it off unless told; llama.cpp uses it wherever the device can, as llama-server does.
       flashAttention: "auto",
       experimentalKvCacheKeyType: options.kvType === "q8_0" ? "Q8_0" : "F16",
       experimentalKvCacheValueType: options.kvType === "q8_0" ? "Q8_0" : "F16",
     });
-    const sequences = Array.from({ length: options.slots }, () => context.getSequence());
+    const sizes = { slots, slotTokens: contextTokens, stepTokens };
+    const driver = openDriver({ llama, model, context }, { driver: options.driver, ...sizes });
     return {
+      llama,
       model,
-      sequences,
-      facts: factsOf(llama, model, context),
+      driver,
+      facts: { ...factsOf(llama, model, context), driver: driver.name },
       [Symbol.asyncDispose]: async () => {
         await context.dispose();
         await model.dispose();
@@ -67,7 +66,7 @@ export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
   }
 }
 
-function factsOf(llama: Llama, model: LlamaModel, context: LlamaContext): LoadedModelFacts {
+function factsOf(llama: Llama, model: LlamaModel, context: LlamaContext): Omit<LoadedModelFacts, "driver"> {
   const { fileInfo } = model;
   const tensors = fileInfo.fullTensorInfo ?? fileInfo.tensorInfo ?? [];
   const architecture = fileInfo.architectureMetadata as { expert_count?: number; expert_used_count?: number };

@@ -45,18 +45,13 @@ async function run(options: EngineOptions): Promise<void> {
     void tell({ type: "stepped", events });
   };
   const nowMs = () => performance.timeOrigin + performance.now();
-  const engine = new Engine(loaded, options, { report, nowMs });
+  const engine = await Engine.start(loaded, options, { report, nowMs });
 
   process.on("message", (command: EngineCommand) => {
     switch (command.type) {
       case "generate":
         traceparents.set(command.id, command.traceparent);
-        try {
-          engine.submit(command.id, command.request);
-        } catch (error) {
-          report([{ type: "refused", id: command.id, error: toJobError(error) }]);
-        }
-        return;
+        return void engine.submit(command);
       case "cancel":
         return engine.cancel(command.id);
       case "count":

@@ -14,9 +14,27 @@ export interface EngineOptions {
   threads: number;
   kvType: "f16" | "q8_0";
   thinking: ModelDescription["thinking"];
+  /** How the model writes calls of tools; `none`: it has not learned to. */
+  toolCalls: "hermes" | "xml" | "none";
   /** The model's sampling where the caller says nothing, per mode. */
   sampling: { thinking: Sampling; plain: Sampling };
   telemetry: boolean;
+  /** `all`: a prompt may begin with what another tenant's left in a cache. */
+  prefixSharing: "tenant" | "all";
+  /** Declared system prompts, whose caches are kept in `stateDir` and may serve every tenant. */
+  systemPrompts: readonly string[];
+  stateDir: string;
+  /** `batch`: the fast one, where this build of the library allows it; `sequence`: the public interface alone. */
+  driver: "batch" | "sequence";
+}
+
+/** One request of a job, on its way to the engine. */
+export interface EngineRequest {
+  id: string;
+  request: GenerationRequest;
+  traceparent: string | null;
+  /** Whose it is: what its prompt leaves in a slot's cache serves nobody else, unless the model's entry allows it. */
+  tenant: string;
 }
 
 /** What loading taught about the model. */
@@ -28,6 +46,7 @@ export interface LoadedModelFacts {
   fileBytes: number;
   weightsBytes: number;
   contextBytes: number;
+  driver: "batch" | "sequence";
   /** `cpu`, or the compute layer that runs it: cuda, metal, vulkan. */
   device: string;
 }
@@ -48,7 +67,7 @@ export interface Generated {
 
 export type EngineCommand =
   | { type: "load"; options: EngineOptions }
-  | { type: "generate"; id: string; request: GenerationRequest; traceparent: string | null }
+  | ({ type: "generate" } & EngineRequest)
   | { type: "cancel"; id: string }
   | { type: "count"; id: string; request: PromptRequest }
   | { type: "close" };

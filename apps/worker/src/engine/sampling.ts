@@ -1,29 +1,51 @@
 import type { GenerationRequest, Sampling } from "@quern/shared/contract/generation";
-import type { SequenceEvaluateOptions } from "node-llama-cpp";
 
 /** llama.cpp's seeds are 32 bits wide; the highest one would mean "draw one". */
 const SEEDS = 2 ** 32 - 1;
 
-export type SamplerOptions = Required<
-  Pick<SequenceEvaluateOptions, "temperature" | "topP" | "topK" | "minP" | "seed">
->;
+/** Every option is set: the library's own defaults (a seed from the clock, top_k 40, top_p 0.95) never apply. */
+export interface SamplerOptions {
+  /** 0: the likeliest token, always. */
+  readonly temperature: number;
+  /** 1: no cut. */
+  readonly topP: number;
+  /** 0: no cut. */
+  readonly topK: number;
+  /** 0: no cut. */
+  readonly minP: number;
+  readonly seed: number;
+  /** Over all that was generated; they never count the prompt. */
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** A factor; 1 is none. */
+  readonly repetitionPenalty: number;
+  readonly logitBias: readonly { readonly token: number; readonly bias: number }[];
+}
 
-/**
- * Every option is set: the library's own defaults (a seed from the clock, top_k 40, top_p 0.95) never apply. Where
- * neither the caller nor the model says anything, nothing is cut off.
- */
+/** Where neither the caller nor the model says anything, nothing is cut off. */
 export function samplerOptions(
-  request: Pick<GenerationRequest, "sampling" | "seed">,
+  request: Pick<GenerationRequest, "sampling" | "seed" | "logitBias">,
   modelDefaults: Sampling,
+  choice = 0,
 ): SamplerOptions {
-  const { temperature, topP, topK, minP } = { ...modelDefaults, ...definedOnly(request.sampling) };
+  const sampling = { ...modelDefaults, ...definedOnly(request.sampling) };
   return {
-    temperature: temperature ?? 1,
-    topP: topP ?? 1,
-    topK: topK ?? 0,
-    minP: minP ?? 0,
-    seed: request.seed % SEEDS,
+    temperature: sampling.temperature ?? 1,
+    topP: sampling.topP ?? 1,
+    topK: sampling.topK ?? 0,
+    minP: sampling.minP ?? 0,
+    // Each choice draws its own way, and the same way again in a second attempt.
+    seed: (request.seed + choice) % SEEDS,
+    presencePenalty: sampling.presencePenalty ?? 0,
+    frequencyPenalty: sampling.frequencyPenalty ?? 0,
+    repetitionPenalty: sampling.repetitionPenalty ?? 1,
+    logitBias: request.logitBias,
   };
+}
+
+export function penalizes(options: SamplerOptions): boolean {
+  const { presencePenalty, frequencyPenalty, repetitionPenalty } = options;
+  return presencePenalty !== 0 || frequencyPenalty !== 0 || repetitionPenalty !== 1;
 }
 
 function definedOnly(sampling: Sampling): Sampling {

@@ -1,25 +1,59 @@
-import type { LlamaContextSequence, Token } from "node-llama-cpp";
-import type { GenerationEvent } from "./protocol.ts";
-import {
-  acceptToken,
-  beginGeneration,
-  type Generation,
-  generated,
-  type RunningGeneration,
-  type Slot,
-  tokensToPrefill,
-} from "./slot.ts";
+import type { FinishReason, GeneratedChoice } from "@quern/shared/contract/generation";
+import type { Token } from "node-llama-cpp";
+import { asError } from "./as-error.ts";
+import type { Driver, Feed, FeedOutcome } from "./driver/driver.ts";
+import type { Generation } from "./generation.ts";
+import type { Delta } from "./output/delta.ts";
+import type { GenerationTimings } from "./protocol.ts";
+import { RunningGeneration } from "./running-generation.ts";
+import { commonPrefix, type Placement, placeGeneration } from "./schedule/place-generation.ts";
+import { countRuns, planStep, type SlotShare } from "./schedule/plan-step.ts";
+import type { StepCost } from "./schedule/step-cost.ts";
+import { emptySlot, type Slot } from "./slot.ts";
+import type { WarmPrefixes } from "./warm-prefixes.ts";
 
-/** Between two chunks all running streams get a token and cancels are seen. */
-const PREFILL_CHUNK_TOKENS = 64;
 /** Deltas of a fast model are sent together; a slow one's leave with every step. */
 const MIN_SEND_INTERVAL_MS = 25;
+/** A bridge feeds a token whose logits nobody reads. */
+const ANY_TOKEN = 0 as Token;
+
+export type LoopEvent =
+  | { type: "deltas"; generation: Generation; deltas: Delta[] }
+  | { type: "ended"; generation: Generation; ended: EndedGeneration }
+  | { type: "failed"; generation: Generation; error: Error };
+
+export interface EndedGeneration {
+  /** `finishReason` null: it was cancelled. */
+  choice: GeneratedChoice;
+  completionTokens: number;
+  reasoningTokens: number;
+  cachedTokens: number;
+  timings: GenerationTimings;
+}
+
+/** What one decode was made of. */
+export interface StepRecord {
+  startedAtMs: number;
+  endedAtMs: number;
+  /** Ascending; bridges included. */
+  slots: number[];
+  /** Slots that decoded a token of a running stream. */
+  rows: number;
+  prefillTokens: number;
+}
 
 export interface StepLoopOptions {
-  sequences: readonly LlamaContextSequence[];
+  driver: Driver;
+  slots: number;
+  /** What the cache of one slot can hold. */
+  slotTokens: number;
+  cost: StepCost;
+  warmPrefixes: WarmPrefixes;
   isEndOfGeneration: (token: Token) => boolean;
   /** Everything one step brought about, once a step. */
-  report: (events: GenerationEvent[]) => void;
+  report: (events: LoopEvent[]) => void;
+  /** Hears of every step, for measurements. */
+  observeStep?: (step: StepRecord) => void;
   /** Unix milliseconds with fractions. */
   nowMs: () => number;
 }
@@ -27,26 +61,26 @@ export interface StepLoopOptions {
 /**
  * The engine's one loop. Each round, in this order:
  *
- *   1. cancelled generations leave their slots, and waiting ones enter: the lowest free slot first
- *   2. one chunk of one prompt is prefilled, the longest-waiting first
- *   3. one decode step over all slots that generate, in ascending order
- *   4. what came of it is reported
+ *   1. cancelled generations leave their slots
+ *   2. those that waited for another's prefix get it, or go on without
+ *   3. waiting ones enter a slot each, first come first served
+ *   4. one decode over all that is planned for this step, in ascending order of slots, and its tokens are taken in
+ *   5. what came of it is reported
  *
- * Ascending, gapless slots matter: llama.cpp puts only consecutive ascending sequence ids into one micro-batch. All
- * slots step together because the library would otherwise start a batch before the slots that just finished theirs
- * have queued again. Decisions are synchronous; only prefill and decode are awaited.
+ * Decisions are synchronous, each made before the await that carries it out; only the driver is awaited. Ascending,
+ * gapless slots matter: llama.cpp puts only consecutive ascending sequence ids into one pass over the weights.
  */
 export class StepLoop {
   readonly #options: StepLoopOptions;
   readonly #slots: Slot[];
   readonly #waiting: Generation[] = [];
-  #events: GenerationEvent[] = [];
+  #events: LoopEvent[] = [];
   #wake = () => {};
   #closing = false;
 
   constructor(options: StepLoopOptions) {
     this.#options = options;
-    this.#slots = options.sequences.map((sequence) => ({ sequence, running: null }));
+    this.#slots = Array.from({ length: options.slots }, (_, index) => emptySlot(index));
   }
 
   submit(generation: Generation): void {
@@ -54,9 +88,9 @@ export class StepLoop {
     this.#wake();
   }
 
-  /** Ends it within a step, or within a chunk of its prompt. Unknown ids have ended already. */
+  /** Ends all choices of a job within a step. Unknown ids have ended already. */
   cancel(id: string): void {
-    for (const generation of [...this.#waiting, ...this.#running().map((running) => running.generation)]) {
+    for (const generation of [...this.#waiting, ...this.#running().map(({ generation }) => generation)]) {
       if (generation.id === id) generation.cancelled = true;
     }
     this.#wake();
@@ -70,120 +104,220 @@ export class StepLoop {
   /** Until `close`; generations that have not ended by then are dropped without a report. */
   async run(): Promise<void> {
     while (!this.#closing) {
-      await this.#releaseCancelled();
-      this.#admitWaiting();
-      await this.#prefillOneChunk();
-      await this.#decodeStep();
+      this.#releaseCancelled();
+      await this.#grantAwaitedPrefixes();
+      await this.#admitWaiting();
+      await this.#step();
       this.#report();
       if (this.#waiting.length === 0 && this.#running().length === 0) await this.#wakened();
     }
-    for (const { running } of this.#slots) await running?.decoder?.return();
+    for (const running of this.#running()) running.sampler.dispose();
   }
 
-  async #releaseCancelled(): Promise<void> {
-    for (let at = this.#waiting.length - 1; at >= 0; at -= 1) {
-      const generation = this.#waiting[at] as Generation;
-      if (!generation.cancelled) continue;
-      this.#waiting.splice(at, 1);
-      this.#ended(beginGeneration(generation, this.#options.nowMs()), null);
+  #releaseCancelled(): void {
+    const cancelled = this.#waiting.filter((generation) => generation.cancelled);
+    for (const generation of cancelled) {
+      this.#waiting.splice(this.#waiting.indexOf(generation), 1);
+      this.#ended(this.#begin(generation), null);
     }
     for (const slot of this.#slots) {
-      if (slot.running?.generation.cancelled) await this.#release(slot, null);
+      if (slot.running?.generation.cancelled) this.#release(slot, null);
     }
   }
 
-  #admitWaiting(): void {
+  /** Before anyone enters: the slot that was waited for may be free by now, and would be given away. */
+  async #grantAwaitedPrefixes(): Promise<void> {
     for (const slot of this.#slots) {
-      if (slot.running !== null) continue;
-      const generation = this.#waiting.shift();
+      const awaited = slot.running?.awaited;
+      if (slot.running === null || awaited == null) continue;
+      const source = this.#slots[awaited.slot] as Slot;
+      const stillComing = source.running === awaited.running && source.cached.length < awaited.tokens;
+      if (stillComing) continue;
+      slot.running.awaited = null;
+      const { promptTokens } = slot.running.generation;
+      const tokens = commonPrefix(promptTokens, source.cached, awaited.tokens);
+      if (tokens > slot.cached.length) await this.#copyCache(source, slot, tokens);
+      slot.running.startBehind(slot.cached.length);
+    }
+  }
+
+  async #admitWaiting(): Promise<void> {
+    const { driver, warmPrefixes } = this.#options;
+    const rules = { copies: driver.capabilities.copies, publicPrefix: warmPrefixes.publicTokens };
+    for (;;) {
+      const [generation] = this.#waiting;
       if (generation === undefined) return;
-      slot.running = beginGeneration(generation, this.#options.nowMs());
-      this.#startDecoderWhenPrefilled(slot);
+      const placement = placeGeneration(generation, this.#slots, rules);
+      if (placement === null) return;
+      this.#waiting.shift();
+      await this.#enter(generation, placement);
     }
   }
 
-  async #prefillOneChunk(): Promise<void> {
-    const slot = this.#slots
-      .filter(({ running }) => running !== null && running.decoder === null)
-      .sort((a, b) => (a.running?.slotAtMs ?? 0) - (b.running?.slotAtMs ?? 0))[0];
-    if (slot?.running == null) return;
-    const chunk = tokensToPrefill(slot.running).slice(0, PREFILL_CHUNK_TOKENS);
+  async #enter(generation: Generation, { slot, kept, copy, wait }: Placement): Promise<void> {
+    const running = this.#begin(generation);
+    slot.running = running;
+    slot.cacheScope = generation.cacheScope;
+    await this.#truncate(slot, kept);
+    if (copy !== null) await this.#copyCache(copy.from, slot, copy.tokens);
+    const source = wait?.for.running ?? null;
+    if (wait !== null && source !== null) {
+      running.awaited = { slot: wait.for.index, running: source, tokens: wait.tokens };
+    } else await this.#loadWarmPrefix(slot, generation);
+    running.startBehind(slot.cached.length);
+  }
+
+  /** From disk, when that brings more than what the slot has got already. */
+  async #loadWarmPrefix(slot: Slot, { promptTokens }: Generation): Promise<void> {
+    const stored = this.#options.warmPrefixes.stored(promptTokens, slot.cached.length);
+    if (stored === null) return;
     try {
-      await slot.sequence.evaluateWithoutGeneratingNewTokens([...chunk]);
-    } catch (error) {
-      await this.#fail(slot, error);
-      return;
+      slot.cached = await this.#options.driver.load(slot.index, stored.path);
+      await this.#truncate(slot, commonPrefix(promptTokens, slot.cached, promptTokens.length - 1));
+    } catch {
+      // A file that is damaged costs the time to compute what it held, nothing else.
+      await this.#forget(slot);
     }
-    slot.running.prefilledTokens += chunk.length;
-    this.#startDecoderWhenPrefilled(slot);
   }
 
-  #startDecoderWhenPrefilled({ sequence, running }: Slot): void {
-    if (running === null || tokensToPrefill(running).length > 0) return;
-    const { promptTokens, sampler } = running.generation;
-    running.decoder = sequence.evaluate(promptTokens.slice(-1), { ...sampler, yieldEogToken: true });
+  async #copyCache(from: Slot, to: Slot, tokens: number): Promise<void> {
+    try {
+      await this.#options.driver.copy(from.index, to.index, tokens);
+      to.cached = from.cached.slice(0, tokens);
+    } catch {
+      await this.#forget(to);
+    }
   }
 
-  async #decodeStep(): Promise<void> {
-    const stepping = this.#slots.flatMap((slot) =>
-      slot.running?.decoder ? [{ slot, token: slot.running.decoder.next() }] : [],
-    );
-    const sampled = await Promise.allSettled(stepping.map(({ token }) => token));
-    const nowMs = this.#options.nowMs();
-    for (const [position, { slot }] of stepping.entries()) {
-      const outcome = sampled[position];
-      if (outcome?.status === "fulfilled" && outcome.value.value !== undefined) {
-        await this.#accept(slot, outcome.value.value, nowMs);
-      } else {
-        await this.#fail(slot, outcome?.status === "rejected" ? outcome.reason : "no token was sampled");
+  async #step(): Promise<void> {
+    const { driver, cost, nowMs } = this.#options;
+    const shares: SlotShare[] = [];
+    const feeds: Feed[] = [];
+    for (const share of planStep(this.#slots, driver.stepTokens, cost)) {
+      try {
+        feeds.push(await this.#feedOf(share));
+        shares.push(share);
+      } catch (error) {
+        await this.#fail(share.slot, asError(error));
       }
     }
+    if (shares.length === 0) return;
+    const streams = shares.filter(({ slot }) => slot.running?.phase === "decoding").length;
+    const startedAtMs = nowMs();
+    const outcomes = await driver.step(feeds);
+    const endedAtMs = nowMs();
+    this.#learn(shares, streams, startedAtMs, endedAtMs);
+    for (const [at, share] of shares.entries()) {
+      await this.#takeIn(share, outcomes[at] as FeedOutcome, endedAtMs);
+    }
   }
 
-  async #accept(slot: Slot, token: Token, nowMs: number): Promise<void> {
-    const running = slot.running as RunningGeneration;
-    const finishReason = acceptToken(running, token, this.#options.isEndOfGeneration(token), nowMs);
-    if (finishReason !== null) await this.#release(slot, finishReason);
-    else if (nowMs - running.lastSentAtMs >= MIN_SEND_INTERVAL_MS) this.#send(running, nowMs);
+  async #feedOf({ slot, tokens }: SlotShare): Promise<Feed> {
+    const { running } = slot;
+    if (running === null) {
+      // A full cache has no room for the bridge's token.
+      if (slot.cached.length >= this.#options.slotTokens) await this.#truncate(slot, slot.cached.length - 1);
+      const position = slot.cached.length;
+      return { slot: slot.index, position, tokens: [ANY_TOKEN], sampler: null, topLogprobs: null };
+    }
+    const { pending, sampler, generation } = running;
+    const samples = tokens === pending.length;
+    if (samples) running.constrainWhenAnswering();
+    return {
+      slot: slot.index,
+      position: slot.cached.length,
+      tokens: pending.slice(0, tokens),
+      sampler: samples ? sampler : null,
+      topLogprobs: generation.topLogprobs,
+    };
   }
 
-  /** Frees the slot. Its KV cache is emptied: nothing of one job may reach the next. */
-  async #release(slot: Slot, finishReason: Parameters<typeof generated>[1]): Promise<void> {
+  async #takeIn({ slot, tokens }: SlotShare, outcome: FeedOutcome, nowMs: number): Promise<void> {
+    const { running } = slot;
+    if (outcome.kind === "failed") return this.#fail(slot, outcome.error);
+    if (running === null) return this.#options.driver.truncate(slot.index, slot.cached.length);
+    for (const token of running.pending.slice(0, tokens)) slot.cached.push(token);
+    running.fed(tokens);
+    if (outcome.kind === "fed") return;
+    try {
+      const isEnd = this.#options.isEndOfGeneration(outcome.token);
+      const finishReason = running.accept(outcome.token, outcome.probability, isEnd, nowMs);
+      if (finishReason !== null) this.#release(slot, finishReason);
+      else if (nowMs - running.lastSentAtMs >= MIN_SEND_INTERVAL_MS) this.#send(running, nowMs);
+    } catch (error) {
+      // One request whose output can't be read must not take the others with it.
+      await this.#fail(slot, asError(error));
+    }
+  }
+
+  #learn(shares: readonly SlotShare[], streams: number, startedAtMs: number, endedAtMs: number): void {
+    const slots = shares.map(({ slot }) => slot.index);
+    const bridges = shares.filter(({ slot }) => slot.running === null).length;
+    const prefillTokens = shares.reduce(
+      (sum, { slot, tokens }) => sum + (slot.running?.phase === "prefilling" ? tokens : 0),
+      0,
+    );
+    const shape = { passes: countRuns(slots), rows: streams + bridges, prefillTokens };
+    this.#options.cost.learn(shape, endedAtMs - startedAtMs);
+    this.#options.observeStep?.({ startedAtMs, endedAtMs, slots, rows: streams, prefillTokens });
+  }
+
+  /** Frees the slot. Its cache stays, for whoever may share it and begins alike. */
+  #release(slot: Slot, finishReason: FinishReason | null): void {
     const running = slot.running as RunningGeneration;
-    await running.decoder?.return();
-    await slot.sequence.clearHistory();
     slot.running = null;
+    slot.lastUsedAtMs = this.#options.nowMs();
     this.#ended(running, finishReason);
   }
 
-  async #fail(slot: Slot, cause: unknown): Promise<void> {
-    const { generation, decoder } = slot.running as RunningGeneration;
-    const message = `the engine could not go on: ${cause instanceof Error ? cause.message : cause}`;
-    await decoder?.return();
-    await slot.sequence.clearHistory();
+  async #fail(slot: Slot, error: Error): Promise<void> {
+    const { running } = slot;
     slot.running = null;
-    this.#events.push({
-      type: "refused",
-      id: generation.id,
-      error: { code: "engine_failed", message, param: null },
-    });
+    await this.#forget(slot);
+    if (running === null) return;
+    running.sampler.dispose();
+    this.#events.push({ type: "failed", generation: running.generation, error });
   }
 
-  #ended(running: RunningGeneration, finishReason: Parameters<typeof generated>[1]): void {
-    const nowMs = this.#options.nowMs();
-    this.#send(running, nowMs);
-    this.#events.push({
-      type: "generated",
-      id: running.generation.id,
-      generated: generated(running, finishReason, nowMs),
-    });
+  /** Of a model whose cache can only be cut whole, nothing is kept. */
+  async #truncate(slot: Slot, tokens: number): Promise<void> {
+    if (slot.cached.length === tokens) return;
+    try {
+      await this.#options.driver.truncate(slot.index, tokens);
+      slot.cached.length = tokens;
+    } catch {
+      await this.#forget(slot);
+    }
+  }
+
+  /** Whatever the cache holds: it may be less, or more, than what is known of it. */
+  async #forget(slot: Slot): Promise<void> {
+    slot.cached = [];
+    await this.#options.driver.truncate(slot.index, 0);
+  }
+
+  #begin(generation: Generation): RunningGeneration {
+    const sampler = this.#options.driver.createSampler(generation.sampling);
+    return new RunningGeneration(generation, sampler, this.#options.nowMs());
+  }
+
+  #ended(running: RunningGeneration, finishReason: FinishReason | null): void {
+    const { generation, sampler, completionTokens, cachedTokens, slotAtMs, firstTokenAtMs } = running;
+    const endedAtMs = this.#options.nowMs();
+    sampler.dispose();
+    this.#send(running, endedAtMs);
+    const choice = { ...generation.output.result(), finishReason };
+    const timings = { slotAtMs, firstTokenAtMs, endedAtMs };
+    const { reasoningTokens } = generation.output;
+    const ended = { choice, completionTokens, reasoningTokens, cachedTokens, timings };
+    this.#events.push({ type: "ended", generation, ended });
   }
 
   #send(running: RunningGeneration, nowMs: number): void {
-    const { id, output } = running.generation;
-    if (!output.hasUnsent) return;
+    const { generation } = running;
+    if (!generation.output.hasUnsent) return;
     running.lastSentAtMs = nowMs;
-    this.#events.push({ type: "deltas", id, deltas: output.takeUnsent() });
+    this.#events.push({ type: "deltas", generation, deltas: generation.output.takeUnsent() });
   }
 
   #report(): void {

@@ -1,15 +1,7 @@
-import type { GenerationRequest } from "./generation.ts";
+import { type GenerationRequest, generationRequestSchema } from "./generation.ts";
 
 /** The plainest request there is, for tests. */
 export function generationRequest(changes: Partial<GenerationRequest> = {}): GenerationRequest {
-  return {
-    messages: [{ role: "user", content: "Hi" }],
-    tools: [],
-    templateOptions: {},
-    sampling: {},
-    seed: 1,
-    maxTokens: null,
-    stop: [],
-    ...changes,
-  };
+  const plain = { messages: [{ role: "user", content: "Hi" }], tools: [], templateOptions: {}, sampling: {} };
+  return { ...generationRequestSchema.parse({ ...plain, seed: 1, maxTokens: null, stop: [] }), ...changes };
 }

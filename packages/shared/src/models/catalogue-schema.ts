@@ -47,6 +47,10 @@ export interface CatalogueEntry {
   /** All files of a quantization together, where it is known. */
   fileBytes: Record<string, number>;
   goodFor: GoodFor;
+  /** Whether a tenant may profit from a prompt prefix that another tenant's request left in the cache. */
+  prefixSharing: "tenant" | "all";
+  /** Whose caches are kept warm on disk, and may serve every tenant. */
+  systemPrompts: string[];
 }
 
 /** Safe in Redis keys, BullMQ prefixes, file names and URLs alike. */
@@ -73,6 +77,8 @@ export const ENTRY_DEFAULTS = {
   quantizations: [],
   fileBytes: {},
   goodFor: {},
+  prefixSharing: "tenant",
+  systemPrompts: [],
 } satisfies Partial<CatalogueEntry>;
 
 const aliasSchema = z
@@ -94,6 +100,8 @@ function entrySchema(baseDir: string) {
     slots: z.int().min(1).max(256).default(ENTRY_DEFAULTS.slots),
     kvType: z.enum(["f16", "q8_0"]).default(ENTRY_DEFAULTS.kvType),
     maxThreads: z.int().min(1).nullable().default(ENTRY_DEFAULTS.maxThreads),
+    prefixSharing: z.enum(["tenant", "all"]).default(ENTRY_DEFAULTS.prefixSharing),
+    systemPrompts: z.array(z.string().min(1)).default(ENTRY_DEFAULTS.systemPrompts),
     ...factsSchema,
   });
 }

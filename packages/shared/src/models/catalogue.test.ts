@@ -58,6 +58,8 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       quantizations: [],
       fileBytes: {},
       goodFor: {},
+      prefixSharing: "tenant",
+      systemPrompts: [],
     },
   ]);
 });

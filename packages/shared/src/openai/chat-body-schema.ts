@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { REASONING_EFFORTS } from "./reasoning-effort.ts";
 
 /**
  * The body of OpenAI's `POST /v1/chat/completions`, as far as Quern carries it out, with the fields that other servers
- * of Qwen models add (`top_k`, `min_p`, `enable_thinking`, `chat_template_kwargs`, `reasoning_content`).
+ * of Qwen models add (`top_k`, `min_p`, `repetition_penalty`, `enable_thinking`, `thinking_budget`,
+ * `chat_template_kwargs`, `reasoning_content`). What each does stands in `docs/chat-completions.md`.
  * https://platform.openai.com/docs/api-reference/chat/create
  */
 
@@ -58,13 +60,58 @@ const messageSchema = z.discriminatedUnion(
   { error: roleError },
 );
 
+/** Strict, so that a format's own options under other servers' names are not silently left out. */
+const responseFormat = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("json_object") }),
+    z.strictObject({
+      type: z.literal("json_schema"),
+      json_schema: z.strictObject({
+        name: z.string().regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, underscores or dashes"),
+        description: z.string().nullish(),
+        schema: z.record(z.string(), z.unknown()),
+        strict: z.boolean().nullish(),
+      }),
+    }),
+  ],
+  {
+    error: (issue) =>
+      issue.code === "invalid_union" ? "must be one of text, json_object, json_schema" : undefined,
+  },
+);
+
+const toolChoice = z.union(
+  [
+    z.enum(["auto", "none", "required"]),
+    z.object({ type: z.literal("function"), function: z.object({ name: nonEmpty }) }),
+  ],
+  { error: "must be 'auto', 'none', 'required', or {type: 'function', function: {name: '…'}}" },
+);
+
+/** llama.cpp's token ids are 32-bit integers; whether the model has this one, its engine knows. */
+const tokenId = z
+  .string()
+  .regex(/^(?:0|[1-9]\d*)$/)
+  .refine((id) => Number(id) < 2 ** 31);
+const MAX_LOGIT_BIASES = 300;
+const logitBias = z
+  .record(tokenId, z.number().min(-100).max(100), {
+    error: (issue) => (issue.code === "invalid_key" ? "must be the id of a token" : undefined),
+  })
+  .refine((biases) => Object.keys(biases).length <= MAX_LOGIT_BIASES, `at most ${MAX_LOGIT_BIASES} tokens`);
+
+const thinkingBudget = z.int().min(0).nullish();
+
 const accepted = z.unknown().optional();
 
 export const chatBodySchema = z.strictObject({
   model: nonEmpty,
   messages: z.array(messageSchema).min(1, "needs at least one message"),
   tools: z.array(tool).nullish(),
-  tool_choice: z.unknown().optional(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
 
   max_tokens: z.int().positive().nullish(),
   max_completion_tokens: z.int().positive().nullish(),
@@ -72,30 +119,34 @@ export const chatBodySchema = z.strictObject({
   top_p: z.number().gt(0).max(1).nullish(),
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  repetition_penalty: z.number().gt(0).max(2).nullish(),
+  logit_bias: logitBias.nullish(),
   seed: z.int().nullish(),
+  n: z.int().min(1).max(16).nullish(),
   stop: z
     .union([nonEmpty, z.array(nonEmpty).max(16)], {
       error: "must be a string that is not empty, or an array of at most 16 of them",
     })
     .nullish(),
 
+  response_format: responseFormat.nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish(), include_obfuscation: accepted }).nullish(),
 
-  chat_template_kwargs: z.looseObject({ enable_thinking: z.boolean().nullish() }).nullish(),
+  chat_template_kwargs: z
+    .looseObject({ enable_thinking: z.boolean().nullish(), thinking_budget: thinkingBudget })
+    .nullish(),
   enable_thinking: z.boolean().nullish(),
+  thinking_budget: thinkingBudget,
+  reasoning_effort: z.enum(REASONING_EFFORTS).nullish(),
 
   // Carried out in one way only; `unsupported.ts` refuses the others.
-  n: z.int().nullish(),
-  logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().nullish(),
-  response_format: z.looseObject({ type: z.string() }).nullish(),
-  presence_penalty: z.number().nullish(),
-  frequency_penalty: z.number().nullish(),
-  repetition_penalty: z.number().nullish(),
-  logit_bias: z.record(z.string(), z.number()).nullish(),
   modalities: z.array(z.string()).nullish(),
-  reasoning_effort: z.string().nullish(),
   functions: z.array(z.unknown()).nullish(),
   function_call: z.unknown().optional(),
 
@@ -103,7 +154,6 @@ export const chatBodySchema = z.strictObject({
   user: accepted,
   metadata: accepted,
   store: accepted,
-  parallel_tool_calls: accepted,
   service_tier: accepted,
   safety_identifier: accepted,
   prompt_cache_key: accepted,

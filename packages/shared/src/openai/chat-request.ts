@@ -1,8 +1,11 @@
 import { QuernError } from "../contract/errors.ts";
-import type { GenerationRequest, Sampling } from "../contract/generation.ts";
+import type { GenerationRequest, OutputFormat, Sampling } from "../contract/generation.ts";
 import { type ChatBody, chatBodySchema } from "./chat-body-schema.ts";
+import { thinkingOf } from "./chat-thinking.ts";
+import { toolsOf } from "./chat-tools.ts";
 import { parseOrRefuse } from "./first-fault.ts";
-import { toTemplateMessages, toTemplateTool } from "./template-messages.ts";
+import { refuseUnboundedSchema } from "./json-schema-bounds.ts";
+import { toTemplateMessages } from "./template-messages.ts";
 import { refuseUnstorable } from "./unstorable.ts";
 import { refuseMedia, refuseUnsupported } from "./unsupported.ts";
 
@@ -34,31 +37,48 @@ export function parseChatRequest(input: unknown, { drawSeed }: ChatRequestOption
     includeUsage: body.stream_options?.include_usage ?? false,
     generation: {
       messages: toTemplateMessages(body.messages),
-      tools: body.tool_choice === "none" ? [] : (body.tools ?? []).map(toTemplateTool),
-      templateOptions: templateOptionsOf(body),
+      ...toolsOf(body),
+      ...thinkingOf(body),
       sampling: samplingOf(body),
       seed: body.seed === null || body.seed === undefined ? drawSeed() : Math.abs(body.seed),
       maxTokens: maxTokensOf(body),
       stop: typeof body.stop === "string" ? [body.stop] : (body.stop ?? []),
+      format: formatOf(body),
+      logitBias: Object.entries(body.logit_bias ?? {}).map(([id, bias]) => ({ token: Number(id), bias })),
+      topLogprobs: topLogprobsOf(body),
+      choices: body.n ?? 1,
     },
   };
 }
 
-/** A null is left out: to a template it would be a value. */
-function templateOptionsOf(body: ChatBody): GenerationRequest["templateOptions"] {
-  const given = { enable_thinking: body.enable_thinking, ...body.chat_template_kwargs };
-  return Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== null && value !== undefined),
-  );
+function samplingOf(body: ChatBody): Sampling {
+  const given = {
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    minP: body.min_p,
+    presencePenalty: body.presence_penalty,
+    frequencyPenalty: body.frequency_penalty,
+    repetitionPenalty: body.repetition_penalty,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => typeof value === "number"));
 }
 
-function samplingOf({ temperature, top_p, top_k, min_p }: ChatBody): Sampling {
-  return {
-    ...(typeof temperature === "number" ? { temperature } : {}),
-    ...(typeof top_p === "number" ? { topP: top_p } : {}),
-    ...(typeof top_k === "number" ? { topK: top_k } : {}),
-    ...(typeof min_p === "number" ? { minP: min_p } : {}),
-  };
+/** `name`, `description` and `strict` are left behind: the schema holds strictly in any case. */
+function formatOf({ response_format: format }: ChatBody): OutputFormat {
+  if (format?.type !== "json_schema") return format ?? { type: "text" };
+  const { schema } = format.json_schema;
+  refuseUnboundedSchema(schema, ["response_format", "json_schema", "schema"]);
+  return { type: "json_schema", schema };
+}
+
+/** OpenAI refuses `top_logprobs` on its own too. */
+function topLogprobsOf({ logprobs, top_logprobs: top }: ChatBody): number | null {
+  if (logprobs) return top ?? 0;
+  if (top === null || top === undefined) return null;
+  throw new QuernError("invalid_request", "top_logprobs: needs logprobs to be true", {
+    param: "top_logprobs",
+  });
 }
 
 /** `max_completion_tokens` is the newer name of `max_tokens`. */

@@ -1,4 +1,5 @@
-import type { GenerationResult, ToolCall, Usage } from "../contract/generation.ts";
+import type { GeneratedChoice, GenerationResult, ToolCall, Usage } from "../contract/generation.ts";
+import { type ChatLogprobs, toChatLogprobs } from "./chat-logprobs.ts";
 
 export interface ChatUsage {
   prompt_tokens: number;
@@ -14,21 +15,22 @@ export interface ChatCompletion {
   /** Unix seconds. */
   created: number;
   model: string;
-  choices: [
-    {
-      index: 0;
-      message: {
-        role: "assistant";
-        content: string | null;
-        reasoning_content?: string;
-        tool_calls?: ToolCall[];
-        refusal: null;
-      };
-      logprobs: null;
-      finish_reason: string | null;
-    },
-  ];
+  choices: [ChatChoice, ...ChatChoice[]];
+  /** Of all choices together: the prompt counts once. */
   usage: ChatUsage;
+}
+
+interface ChatChoice {
+  index: number;
+  message: {
+    role: "assistant";
+    content: string | null;
+    reasoning_content?: string;
+    tool_calls?: ToolCall[];
+    refusal: null;
+  };
+  logprobs: ChatLogprobs | null;
+  finish_reason: string | null;
 }
 
 export function toChatCompletion(ended: {
@@ -38,28 +40,31 @@ export function toChatCompletion(ended: {
   result: GenerationResult;
   usage: Usage;
 }): ChatCompletion {
-  const { text, reasoning, toolCalls, finishReason } = ended.result;
+  const { alternatives, ...first } = ended.result;
   return {
     id: chatCompletionId(ended.jobId),
     object: "chat.completion",
     created: Math.floor(ended.createdAtMs / 1_000),
     model: ended.model,
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: "assistant",
-          // OpenAI's form: no content beside tool calls is null.
-          content: text === "" && toolCalls.length > 0 ? null : text,
-          ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
-          ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
-          refusal: null,
-        },
-        logprobs: null,
-        finish_reason: finishReason,
-      },
-    ],
+    choices: [toChatChoice(first, 0), ...alternatives.map((choice, i) => toChatChoice(choice, i + 1))],
     usage: toChatUsage(ended.usage),
+  };
+}
+
+function toChatChoice(choice: GeneratedChoice, index: number): ChatChoice {
+  const { text, reasoning, toolCalls, finishReason, logprobs } = choice;
+  return {
+    index,
+    message: {
+      role: "assistant",
+      // OpenAI's form: no content beside tool calls is null.
+      content: text === "" && toolCalls.length > 0 ? null : text,
+      ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+      ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
+      refusal: null,
+    },
+    logprobs: logprobs === null ? null : toChatLogprobs(logprobs),
+    finish_reason: finishReason,
   };
 }
 

@@ -47,7 +47,14 @@ test("a queued job has a place in its queue and no answer", () => {
 });
 
 test("a completed job's response is what the endpoint would have answered", () => {
-  const result = { text: "Yes", reasoning: "Hm", toolCalls: [], finishReason: "stop" as const };
+  const result = {
+    text: "Yes",
+    reasoning: "Hm",
+    toolCalls: [],
+    finishReason: "stop" as const,
+    logprobs: null,
+    alternatives: [],
+  };
   const job = toJobObject({ ...record, state: "completed", usage, result }, null);
   expect(job.queue_position).toBeNull();
   expect(job.response).toMatchObject({

@@ -15,19 +15,9 @@ const carried = <Key extends keyof ChatBody>(
 ): Carried<keyof ChatBody> => ({ field, fits: fits as Carried<keyof ChatBody>["fits"], instead });
 
 const CARRIED = [
-  carried("n", (n) => n === 1, "submit the request several times"),
-  carried("logprobs", (on) => !on, "leave it out"),
-  carried("top_logprobs", (count) => count === 0, "leave it out"),
-  carried("response_format", ({ type }) => type === "text", "ask for the format in a message"),
-  carried("presence_penalty", (penalty) => penalty === 0, "leave it out"),
-  carried("frequency_penalty", (penalty) => penalty === 0, "leave it out"),
-  carried("repetition_penalty", (penalty) => penalty === 1, "leave it out"),
-  carried("logit_bias", (biases) => Object.keys(biases).length === 0, "leave it out"),
   carried("modalities", (wanted) => wanted.every((one) => one === "text"), "Quern's models write text only"),
-  carried("reasoning_effort", () => false, "switch thinking on or off with enable_thinking"),
   carried("functions", (functions) => functions.length === 0, "use tools"),
   carried("function_call", () => false, "use tools and tool_choice"),
-  carried("tool_choice", (choice) => choice === "auto" || choice === "none", "use 'auto' or 'none'"),
 ];
 
 /** Silently ignoring what a caller asked for would be a wrong answer: it is refused instead, by name. */

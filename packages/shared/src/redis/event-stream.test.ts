@@ -27,9 +27,19 @@ afterAll(async () => {
 const delta = (data: Extract<TokenEvent, { type: "delta" }>["data"]): TokenEvent => ({ type: "delta", data });
 const words = [
   delta({ reasoning: 'Hm "so"' }),
-  delta({ text: "𝄞\n\\ \u0000 ]}" }),
   delta({
-    tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: '{"city": "Oslo"}' } }],
+    choice: 1,
+    text: "𝄞\n\\ \u0000 ]}",
+    logprobs: [
+      { token: "\uFFFD", logprob: -0.5, bytes: [240, 157], top: [{ token: "x", logprob: -1, bytes: [120] }] },
+      { token: "", logprob: -1e-12, bytes: [], top: [] },
+    ],
+    finish_reason: "length",
+  }),
+  delta({
+    tool_calls: [
+      { index: 0, id: "c", type: "function", function: { name: "f", arguments: '{"city": "Oslo"}' } },
+    ],
   }),
 ];
 

@@ -34,7 +34,14 @@ afterAll(async () => {
 });
 
 const usage: Usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 0, cachedTokens: 0 };
-const result: GenerationResult = { text: "One two", reasoning: "", toolCalls: [], finishReason: "stop" };
+const result: GenerationResult = {
+  text: "One two",
+  reasoning: "",
+  toolCalls: [],
+  finishReason: "stop",
+  logprobs: [{ token: "One", logprob: -0.25, bytes: [79, 110, 101], top: [] }],
+  alternatives: [{ text: "Two", reasoning: "Hm", toolCalls: [], finishReason: "length", logprobs: null }],
+};
 const text = (words: string): TokenEvent => ({ type: "delta", data: { text: words } });
 const endEvent: TokenEvent = { type: "end", data: { status: "completed", usage, finish_reason: "stop" } };
 

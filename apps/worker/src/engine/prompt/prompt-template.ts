@@ -1,6 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
+import type { GenerationRequest, TemplateMessage } from "@quern/shared/contract/generation";
 
 export type PromptRequest = Pick<GenerationRequest, "messages" | "tools" | "templateOptions">;
 
@@ -26,7 +26,7 @@ export function promptTemplate(
     try {
       return template.render({
         ...request.templateOptions,
-        messages: request.messages.map((message) => ({ ...message })),
+        messages: request.messages.map(withArgumentsAsObjects),
         // Templates ask `if tools`; an empty list must count as none.
         tools: request.tools.length === 0 ? null : request.tools,
         add_generation_prompt: true,
@@ -42,6 +42,31 @@ export function promptTemplate(
       );
     }
   };
+}
+
+/**
+ * OpenAI's clients send the arguments of earlier calls as JSON in a string. Templates either write `arguments|tojson`,
+ * which would quote it twice, or walk through its members.
+ */
+function withArgumentsAsObjects(message: TemplateMessage): TemplateMessage {
+  if (message.tool_calls === undefined) return { ...message };
+  const calls = message.tool_calls.map((call) => ({
+    ...call,
+    function: { ...call.function, arguments: parsedArguments(call.function.arguments) },
+  }));
+  return { ...message, tool_calls: calls };
+}
+
+/** What is no JSON object is shown to the model as it was sent. */
+function parsedArguments(sent: string | Record<string, unknown>): string | Record<string, unknown> {
+  if (typeof sent !== "string") return sent;
+  try {
+    const parsed: unknown = JSON.parse(sent);
+    const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
+    return isObject ? (parsed as Record<string, unknown>) : sent;
+  } catch {
+    return sent;
+  }
 }
 
 function compile(source: string): Template {

@@ -1,0 +1,202 @@
+import type { LlamaGrammar, Token } from "node-llama-cpp";
+import { asError } from "../as-error.ts";
+import { penalizes, type SamplerOptions } from "../sampling.ts";
+import type { Driver, Feed, FeedOutcome, Sampler, TokenProbability } from "./driver.ts";
+import type { NativeContext, NativeInterface, NativeSampler } from "./native-interface.ts";
+
+const NOTHING = new Uint32Array(0);
+
+/**
+ * The fast driver: builds each llama.cpp batch itself, so that a step is exactly one decode however many slots and
+ * prompts are in it, and costs one call per slot and one sampling task per token beside it.
+ */
+export class BatchDriver implements Driver {
+  readonly name = "batch";
+  readonly capabilities = { copies: true, logprobs: true };
+  readonly stepTokens: number;
+  readonly #native: NativeInterface;
+  readonly #context: NativeContext;
+  readonly #slotTokens: number;
+  /** Picks nothing; asked for the whole distribution, and for its likeliest tokens by how many. */
+  readonly #distribution: NativeSampler;
+  readonly #likeliest = new Map<number, NativeSampler>();
+
+  /** `stepTokens`: the batch size of the context; `slotTokens`: what the cache of one slot can hold. */
+  constructor(native: NativeInterface, sizes: { stepTokens: number; slotTokens: number }) {
+    this.#native = native;
+    this.#context = native.context;
+    this.stepTokens = sizes.stepTokens;
+    this.#slotTokens = sizes.slotTokens;
+    this.#distribution = native.createSampler({});
+  }
+
+  async step(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
+    try {
+      return await this.#decodeAndSample(feeds);
+    } catch (error) {
+      if (feeds.length === 1) return [{ kind: "failed", error: asError(error) }];
+    }
+    // Whoever broke the batch is found by running each one alone. What the broken decode left is removed first.
+    const outcomes: FeedOutcome[] = [];
+    for (const feed of feeds) {
+      await this.truncate(feed.slot, feed.position);
+      outcomes.push(...(await this.step([feed])));
+    }
+    return outcomes;
+  }
+
+  async #decodeAndSample(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
+    const context = this.#context;
+    context.initBatch(feeds.reduce((sum, { tokens }) => sum + tokens.length, 0));
+    const logitIndexes = feeds.map(({ slot, position, tokens, sampler }) => {
+      const wanted = sampler === null ? NOTHING : Uint32Array.of(tokens.length - 1);
+      return context.addToBatch(slot, position, Uint32Array.from(tokens), wanted)[0];
+    });
+    await context.decodeBatch();
+    return Promise.all(feeds.map((feed, at) => this.#sample(feed, logitIndexes[at])));
+  }
+
+  async #sample({ sampler, topLogprobs }: Feed, logitIndex: number | undefined): Promise<FeedOutcome> {
+    if (sampler === null || logitIndex === undefined) return { kind: "fed" };
+    try {
+      const { native } = sampler as BatchSampler;
+      const token = await this.#context.sampleToken(logitIndex, native);
+      if (token === -1) throw new Error("no token was sampled: the grammar allows none");
+      (sampler as BatchSampler).remember(token);
+      const probability =
+        topLogprobs === null ? null : await this.#probability(logitIndex, token, topLogprobs);
+      return { kind: "sampled", token, probability };
+    } catch (error) {
+      return { kind: "failed", error: asError(error) };
+    }
+  }
+
+  /**
+   * The library reports logits after the sampler that it was given has cut and scaled them, so the distribution is
+   * read through samplers that change nothing: once for the sampled token and the sum, once for the likeliest ones
+   * (a full sort of the vocabulary would cost ten times as much).
+   */
+  async #probability(logitIndex: number, token: Token, top: number): Promise<TokenProbability> {
+    const [likeliest, , , logits = [], weight = 1] = await this.#context.sampleToken(
+      logitIndex,
+      this.#distribution,
+      false,
+      false,
+      [[token], false, false, true, 0],
+      true,
+    );
+    const logitOf = new Map(pairs(logits));
+    // The weight is relative to the highest logit, which the greedy sampler picked.
+    const logSum = (logitOf.get(likeliest as Token) ?? 0) + Math.log(weight);
+    const logprob = (logitOf.get(token) ?? Number.NEGATIVE_INFINITY) - logSum;
+    if (top === 0) return { logprob, top: [] };
+    const [, , , topLogits = []] = await this.#context.sampleToken(
+      logitIndex,
+      this.#likeliestSampler(top),
+      false,
+      false,
+      [[], false, false, false, top],
+      false,
+    );
+    const ranked = pairs(topLogits).sort(([, a], [, b]) => b - a);
+    return { logprob, top: ranked.map(([id, logit]) => ({ token: id, logprob: logit - logSum })) };
+  }
+
+  #likeliestSampler(top: number): NativeSampler {
+    const known = this.#likeliest.get(top);
+    if (known !== undefined) return known;
+    const sampler = this.#native.createSampler({ temperature: 1, topK: top, seed: 0 });
+    this.#likeliest.set(top, sampler);
+    return sampler;
+  }
+
+  async truncate(slot: number, position: number): Promise<void> {
+    if (!this.#context.removeTokenCellsFromSequence(slot, position, -1)) {
+      throw new Error(`the cache of slot ${slot} can't be cut at ${position}`);
+    }
+  }
+
+  async copy(from: number, to: number, tokens: number): Promise<void> {
+    await this.truncate(to, 0);
+    await this.#context.copySequenceStateFromOtherSequence(to, from);
+    await this.truncate(to, tokens);
+  }
+
+  async save(slot: number, path: string, tokens: readonly Token[]): Promise<void> {
+    await this.#context.saveSequenceStateToFile(path, slot, Uint32Array.from(tokens));
+  }
+
+  async load(slot: number, path: string): Promise<Token[]> {
+    await this.truncate(slot, 0);
+    const tokens = await this.#context.loadSequenceStateFromFile(path, slot, this.#slotTokens);
+    return Array.from(tokens) as Token[];
+  }
+
+  createSampler(options: SamplerOptions): Sampler {
+    return new BatchSampler(this.#native, options, this.#slotTokens);
+  }
+}
+
+class BatchSampler implements Sampler {
+  readonly native: NativeSampler;
+  readonly #interface: NativeInterface;
+  readonly #config: object;
+  /** What penalties count; null where there are none. */
+  readonly #picked: Token[] | null;
+
+  constructor(native: NativeInterface, options: SamplerOptions, slotTokens: number) {
+    this.#interface = native;
+    this.#config = nativeConfig(options, slotTokens);
+    this.#picked = penalizes(options) ? [] : null;
+    this.native = native.createSampler(this.#config);
+  }
+
+  remember(token: Token): void {
+    this.#picked?.push(token);
+  }
+
+  constrain(grammar: LlamaGrammar): void {
+    // The same configuration again, so the randomness goes on where it is; penalties are compared by their history.
+    const history = this.#picked === null ? {} : { repeatPenaltyTokens: Uint32Array.from(this.#picked) };
+    const grammarEvaluationState = this.#interface.grammarState(grammar);
+    this.native.applyConfig({ ...this.#config, ...history, grammarEvaluationState });
+  }
+
+  dispose(): void {
+    this.native.dispose();
+  }
+}
+
+/** An absent key is an absent sampler; `topK: 0` would sort the whole vocabulary. */
+function nativeConfig(options: SamplerOptions, slotTokens: number): object {
+  const { temperature, topP, topK, minP, seed, logitBias } = options;
+  return {
+    seed,
+    temperature,
+    ...(topK > 0 ? { topK } : {}),
+    ...(topP < 1 ? { topP } : {}),
+    ...(minP > 0 ? { minP } : {}),
+    ...(penalizes(options)
+      ? {
+          repeatPenaltyTokens: NOTHING,
+          repeatPenaltyMaxTokens: slotTokens,
+          repeatPenalty: options.repetitionPenalty,
+          repeatPenaltyPresencePenalty: options.presencePenalty,
+          repeatPenaltyFrequencyPenalty: options.frequencyPenalty,
+        }
+      : {}),
+    ...(logitBias.length > 0
+      ? {
+          tokenBiasKeys: Uint32Array.from(logitBias, ({ token }) => token),
+          tokenBiasValues: Float32Array.from(logitBias, ({ bias }) => bias),
+        }
+      : {}),
+  };
+}
+
+function pairs(flat: readonly number[]): [Token, number][] {
+  return Array.from({ length: flat.length / 2 }, (_, at) => [
+    flat[2 * at] as Token,
+    flat[2 * at + 1] as number,
+  ]);
+}

@@ -1,0 +1,24 @@
+import type { LlamaGrammar, Token } from "node-llama-cpp";
+import type { GenerationOutput } from "./output/generation-output.ts";
+import type { SamplerOptions } from "./sampling.ts";
+
+/** A request whose prompt is read and fits: what waits for a slot. A job has one for each choice that it asks for. */
+export interface Generation {
+  readonly id: string;
+  /** Counted from 0. */
+  readonly choice: number;
+  readonly promptTokens: readonly Token[];
+  /** Which caches it may read, and who may read what it leaves. */
+  readonly cacheScope: string;
+  /** At least 1; what the caller allows and the context has room for. */
+  readonly maxTokens: number;
+  readonly sampling: SamplerOptions;
+  /** What the content has to look like; null: as the model likes. */
+  readonly grammar: LlamaGrammar | null;
+  /** Tokens of reasoning after which `closing` is put into the model's mouth; null: it may think as long as it likes. */
+  readonly thinkingBudget: { readonly tokens: number; readonly closing: readonly Token[] } | null;
+  /** null: no log-probabilities. */
+  readonly topLogprobs: number | null;
+  readonly output: GenerationOutput;
+  cancelled: boolean;
+}

@@ -1,0 +1,141 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import type { LlamaGrammar, Token } from "node-llama-cpp";
+import type { Generation } from "./generation.ts";
+import { GrammarCache } from "./grammar/grammar-cache.ts";
+import { outputGrammar } from "./grammar/output-grammar.ts";
+import type { LoadedModel } from "./load-model.ts";
+import { GenerationOutput } from "./output/generation-output.ts";
+import type { TokenBytes } from "./output/logprob-trail.ts";
+import { tokenBytes } from "./output/token-bytes.ts";
+import { beginOutput, closingTokens, type OutputBegin } from "./prompt/begin-output.ts";
+import { type PromptReader, promptReader } from "./prompt/prompt-reader.ts";
+import { isThinking } from "./prompt/thinking-mode.ts";
+import type { EngineOptions, EngineRequest } from "./protocol.ts";
+import { samplerOptions } from "./sampling.ts";
+
+/** The one scope where every tenant may share. */
+const EVERYONE = "";
+
+/** Makes of a request what the step loop runs: its prompt in tokens, its grammar, the stages its output passes. */
+export class RequestReader {
+  readonly readPrompt: PromptReader;
+  readonly #loaded: LoadedModel;
+  readonly #options: EngineOptions;
+  readonly #grammars: GrammarCache;
+  readonly #tokenBytes: TokenBytes;
+  readonly #tokenize: (text: string) => Token[];
+  readonly #closing: readonly Token[];
+
+  constructor(loaded: LoadedModel, options: EngineOptions) {
+    const { model } = loaded;
+    this.#loaded = loaded;
+    this.#options = options;
+    this.readPrompt = promptReader(model);
+    this.#grammars = new GrammarCache(loaded.llama);
+    this.#tokenBytes = tokenBytes(model);
+    this.#tokenize = (text) => model.tokenize(text, true);
+    this.#closing = closingTokens(this.#tokenize);
+  }
+
+  /**
+   * One generation for each choice that the request asks for.
+   * @throws QuernError `context_length_exceeded`; `invalid_request` when the template refuses the messages, or the
+   * format can't be made a grammar; `unsupported_parameter` for what this model or driver can't do.
+   */
+  async read({ id, request, tenant }: EngineRequest): Promise<Generation[]> {
+    this.#refuseWhatIsNotThere(request);
+    const grammar = await this.#grammar(request);
+    const thinking = isThinking(request, this.#options.thinking);
+    const prompt = this.readPrompt(request);
+    const begin = beginOutput({
+      phase: prompt.outputBegin,
+      thinking,
+      modelThinking: this.#options.thinking,
+      constrained: grammar !== null,
+      budgetTokens: request.thinkingBudgetTokens,
+      tokenize: this.#tokenize,
+    });
+    const promptTokens = [...prompt.tokens, ...begin.tokens];
+    const room = this.#options.contextTokens - promptTokens.length;
+    if (room < 1) throw tooLong(promptTokens.length, this.#options.contextTokens);
+    const defaults = this.#options.sampling[thinking ? "thinking" : "plain"];
+    const budgetTokens = request.thinkingBudgetTokens;
+    return Array.from({ length: request.choices }, (_, choice) => ({
+      id,
+      choice,
+      promptTokens,
+      cacheScope: this.#options.prefixSharing === "all" ? EVERYONE : tenant,
+      maxTokens: Math.min(request.maxTokens ?? room, room),
+      sampling: samplerOptions(request, defaults, choice),
+      grammar,
+      thinkingBudget: budgetTokens === null ? null : { tokens: budgetTokens, closing: this.#closing },
+      topLogprobs: request.topLogprobs,
+      output: this.#output(id, request, begin.phase, choice),
+      cancelled: false,
+    }));
+  }
+
+  #refuseWhatIsNotThere({ topLogprobs, tools, logitBias }: GenerationRequest): void {
+    const { driver, model } = this.#loaded;
+    if (topLogprobs !== null && !driver.capabilities.logprobs) {
+      throw unsupported(
+        "logprobs",
+        "this engine runs without the interface that tells log-probabilities: leave them out",
+      );
+    }
+    if (tools.length > 0 && this.#options.toolCalls === "none") {
+      throw unsupported(
+        "tools",
+        "this model has not learned to call tools: leave them out, or take another model",
+      );
+    }
+    const vocabulary = model.fileInfo.metadata.tokenizer?.ggml?.tokens?.length ?? Number.POSITIVE_INFINITY;
+    const unknown = logitBias.find(({ token }) => token >= vocabulary);
+    if (unknown !== undefined) {
+      const message = `logit_bias names token ${unknown.token}; this model's tokens go from 0 to ${vocabulary - 1}`;
+      throw new QuernError("invalid_request", message, { param: "logit_bias" });
+    }
+  }
+
+  async #grammar(request: GenerationRequest): Promise<LlamaGrammar | null> {
+    const text = outputGrammar(request, this.#toolCallForm);
+    return text === null ? null : this.#grammars.get(text);
+  }
+
+  get #toolCallForm(): "hermes" | "xml" {
+    return this.#options.toolCalls === "xml" ? "xml" : "hermes";
+  }
+
+  #output(
+    id: string,
+    request: GenerationRequest,
+    begin: OutputBegin["phase"],
+    choice: number,
+  ): GenerationOutput {
+    const callPrefix = `call_${id.replace(/^job_/, "").replaceAll("-", "")}${choice === 0 ? "" : `_${choice}`}`;
+    return new GenerationOutput({
+      begin,
+      tools: request.tools,
+      toolCallForm: this.#toolCallForm,
+      tokenBytes: request.topLogprobs === null ? null : this.#tokenBytes,
+      choice,
+      toolCallId: (index) => `${callPrefix}_${index}`,
+      stop: request.stop,
+      detokenize: (tokens) => this.#loaded.model.detokenize(tokens as Token[], true),
+    });
+  }
+}
+
+function unsupported(param: string, message: string): QuernError {
+  return new QuernError("unsupported_parameter", message, { param });
+}
+
+function tooLong(promptTokens: number, contextTokens: number): QuernError {
+  return new QuernError(
+    "context_length_exceeded",
+    `the prompt has ${promptTokens} tokens; with at least one to answer, this model takes ${contextTokens - 1}. ` +
+      "Shorten the messages, or serve the model with more context tokens",
+    { param: "messages" },
+  );
+}

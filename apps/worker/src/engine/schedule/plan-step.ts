@@ -1,0 +1,89 @@
+import type { Slot } from "../slot.ts";
+import type { StepCost } from "./step-cost.ts";
+
+/** A step with prompts in it takes at most this many times as long as one without: the pace of running streams. */
+const MAX_STRETCH = 2.5;
+/** Of a prompt beside running streams, at least so much: below it, the pass itself outweighs the tokens. */
+const MIN_CHUNK_TOKENS = 16;
+/** Before anything was measured. */
+const FIRST_CHUNK_TOKENS = 64;
+
+export interface SlotShare {
+  readonly slot: Slot;
+  /** How many of its pending tokens the step feeds; 0: a bridge, which feeds a token that nobody asked for. */
+  readonly tokens: number;
+}
+
+/**
+ * Who is in the next step, and with how many tokens; in ascending order of slots. A pure decision:
+ *
+ *   1. every slot that decodes feeds all it has: its last token, and what is forced behind it
+ *   2. prompts share what is left of the budget, the longest-waiting first
+ *   3. idle slots between busy ones bridge a gap where a row is cheaper than another pass over the weights
+ */
+export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepCost): SlotShare[] {
+  const shares = new Map<Slot, number>();
+  let left = stepTokens;
+  let rows = 0;
+  for (const slot of slots) {
+    if (slot.running?.phase !== "decoding") continue;
+    const tokens = Math.min(slot.running.pending.length, left);
+    if (tokens === 0) continue;
+    shares.set(slot, tokens);
+    left -= tokens;
+    rows += 1;
+  }
+
+  let budget = Math.min(left, rows === 0 ? left : prefillBudget([...shares.keys()], rows, cost));
+  for (const slot of byArrival(slots)) {
+    if (slot.running?.phase !== "prefilling" || budget === 0) continue;
+    const tokens = Math.min(slot.running.pending.length, budget);
+    shares.set(slot, tokens);
+    budget -= tokens;
+    left -= tokens;
+  }
+
+  for (const slot of bridges(slots, shares, cost)) {
+    if (left === 0) break;
+    shares.set(slot, 0);
+    left -= 1;
+  }
+  return [...shares].map(([slot, tokens]) => ({ slot, tokens })).sort((a, b) => a.slot.index - b.slot.index);
+}
+
+/** Runs of consecutive slots: what llama.cpp can put into one pass. */
+export function countRuns(indexes: readonly number[]): number {
+  return indexes.filter((index, at) => at === 0 || index !== (indexes[at - 1] as number) + 1).length;
+}
+
+function prefillBudget(decoding: readonly Slot[], rows: number, cost: StepCost): number {
+  const passes = countRuns(decoding.map(({ index }) => index));
+  const stepMs = cost.predictMs({ passes, rows, prefillTokens: 0 });
+  const tokenMs = cost.prefillTokenMs();
+  if (stepMs === null || tokenMs === null) return FIRST_CHUNK_TOKENS;
+  const affordable = ((MAX_STRETCH - 1) * stepMs) / Math.max(tokenMs, 1e-6);
+  return Math.max(MIN_CHUNK_TOKENS, Math.floor(affordable));
+}
+
+function byArrival(slots: readonly Slot[]): Slot[] {
+  return [...slots].sort(
+    (a, b) => (a.running?.slotAtMs ?? 0) - (b.running?.slotAtMs ?? 0) || a.index - b.index,
+  );
+}
+
+/** Idle slots that make one run out of two, for less than what the second pass costs. */
+function bridges(slots: readonly Slot[], shares: ReadonlyMap<Slot, number>, cost: StepCost): Slot[] {
+  const affordableRows = cost.rowsPerPass();
+  const found: Slot[] = [];
+  let gap: Slot[] | null = null;
+  for (const slot of slots) {
+    if (shares.has(slot)) {
+      if (gap !== null && gap.length > 0 && gap.length < affordableRows) found.push(...gap);
+      gap = [];
+    } else if (slot.running !== null) {
+      // Its cache is being waited for, or read: it can't be bridged.
+      gap = null;
+    } else gap?.push(slot);
+  }
+  return found;
+}

@@ -1,0 +1,37 @@
+import { QuernError } from "../contract/errors.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import type { ChatBody } from "./chat-body-schema.ts";
+import { EFFORT_TOKENS } from "./reasoning-effort.ts";
+
+/**
+ * Whether the model thinks, which its template is told, and for how long, which its engine sees to. Options inside
+ * `chat_template_kwargs` come before those of the same name outside, and a budget before an effort.
+ * @throws QuernError `invalid_request` when an effort and `enable_thinking` contradict each other.
+ */
+export function thinkingOf(
+  body: ChatBody,
+): Pick<GenerationRequest, "templateOptions" | "thinkingBudgetTokens"> {
+  const { thinking_budget: innerBudget, ...options } = body.chat_template_kwargs ?? {};
+  const effort = body.reasoning_effort ?? null;
+  const asked = options.enable_thinking ?? body.enable_thinking ?? null;
+  const implied = effort === null ? null : effort !== "none";
+  if (asked !== null && implied !== null && asked !== implied) {
+    throw new QuernError(
+      "invalid_request",
+      `reasoning_effort=${effort} and enable_thinking=${asked} contradict each other: give one of them`,
+      { param: "reasoning_effort" },
+    );
+  }
+  return {
+    templateOptions: withoutNulls({ ...options, enable_thinking: asked ?? implied }),
+    thinkingBudgetTokens:
+      innerBudget ?? body.thinking_budget ?? (effort === null ? null : EFFORT_TOKENS[effort]),
+  };
+}
+
+/** To a template a null would be a value. */
+function withoutNulls(options: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== null && value !== undefined),
+  );
+}

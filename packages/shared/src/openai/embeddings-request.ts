@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { QuernError } from "../contract/errors.ts";
+import { parseOrRefuse } from "./first-fault.ts";
+import { refuseUnstorable } from "./unstorable.ts";
+
+const text = z.string().min(1, "must not be empty");
+/** OpenAI's limit of inputs in one request. */
+const MAX_INPUTS = 2_048;
+
+/** The body of OpenAI's `POST /v1/embeddings`. https://platform.openai.com/docs/api-reference/embeddings/create */
+const embeddingsBodySchema = z.strictObject({
+  model: z.string().min(1, "must not be empty"),
+  input: z.union([text, z.array(text).min(1).max(MAX_INPUTS)], {
+    error: `must be a text that is not empty, or an array of 1 to ${MAX_INPUTS} of them`,
+  }),
+  dimensions: z.int().positive().nullish(),
+  encoding_format: z.enum(["float", "base64"]).nullish(),
+  /** Accepted and without effect. */
+  user: z.unknown().optional(),
+});
+
+export interface EmbeddingsRequest {
+  model: string;
+  /** At least one, in the order of the answer. */
+  inputs: string[];
+  /** null: as many as the model has. */
+  dimensions: number | null;
+  encoding: "float" | "base64";
+}
+
+/**
+ * Translates an OpenAI embeddings body. null counts as absent.
+ * @throws QuernError `invalid_request` or `unsupported_parameter`, with the field at fault.
+ */
+export function parseEmbeddingsRequest(input: unknown): EmbeddingsRequest {
+  refuseTokens(input);
+  const body = parseOrRefuse(embeddingsBodySchema, input);
+  refuseUnstorable(body);
+  return {
+    model: body.model,
+    inputs: typeof body.input === "string" ? [body.input] : body.input,
+    dimensions: body.dimensions ?? null,
+    encoding: body.encoding_format ?? "float",
+  };
+}
+
+/** Clients that count tokens themselves do so with OpenAI's vocabulary, in which a Qwen model would read other words. */
+function refuseTokens(body: unknown): void {
+  const { input } = (body ?? {}) as { input?: unknown };
+  if (!Array.isArray(input)) return;
+  if (!input.some((item) => typeof item === "number" || Array.isArray(item))) return;
+  throw new QuernError("unsupported_parameter", "input: token ids are not supported: send the text itself", {
+    param: "input",
+  });
+}
