@@ -1,11 +1,17 @@
 import { availableParallelism } from "node:os";
-import { QuernError } from "@quern/shared/contract/errors";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
-import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
-import type { EngineOptions } from "./engine/protocol.ts";
+import type { EngineSettings } from "./engine-options.ts";
+import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./engine-process/engine-process.ts";
+import { pinGpu } from "./engine-process/pin-gpu.ts";
+import type { LoraAdapter } from "./fit/adapters.ts";
+import { MAX_SLOTS } from "./fit/plan-memory.ts";
+
+const layersSchema = z.union([z.enum(["max", "auto"]), z.coerce.number().int().min(0)], {
+  error: "max, auto, or how many layers",
+});
 
 const envSchema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
@@ -15,10 +21,22 @@ const envSchema = z.object({
   XDG_CACHE_HOME: z.string().optional(),
   HF_ENDPOINT: z.url().optional(),
   HF_TOKEN: z.string().optional(),
-  QUERN_SLOTS: z.coerce.number().int().min(1).max(512).optional(),
+  QUERN_SLOTS: z.coerce.number().int().min(1).max(MAX_SLOTS).optional(),
   QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
   QUERN_CORES: z.coerce.number().int().min(1).optional(),
   QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
+  QUERN_GPU: z
+    .string()
+    .regex(/^(cpu|\d+|(GPU|MIG)-[\w/-]+)$/, "a number as nvidia-smi counts, a UUID (GPU-…, MIG-…), or cpu")
+    .optional(),
+  QUERN_GPU_LAYERS: layersSchema.optional(),
+  QUERN_FLASH_ATTENTION: z.enum(["on", "off", "auto"]).optional(),
+  QUERN_KV_TYPE: z.enum(["f16", "q8_0"]).optional(),
+  QUERN_LORAS: z.string().transform(toLoras).optional(),
+  QUERN_LOAD_TIMEOUT_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .default(DEFAULT_LOAD_TIMEOUT_MS / 1_000),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()
     .int()
@@ -30,11 +48,14 @@ const envSchema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.string().optional(),
 });
-export type WorkerEnv = z.infer<typeof envSchema>;
+export type WorkerEnv = z.infer<typeof envSchema> & {
+  /** All of it, for the engine child. */
+  inherited: NodeJS.ProcessEnv;
+};
 
 /** @throws QuernError `config_invalid` naming every variable at fault. */
 export function readEnv(env: NodeJS.ProcessEnv = process.env): WorkerEnv {
-  return parseEnv(envSchema, env);
+  return { ...parseEnv(envSchema, env), inherited: env };
 }
 
 export interface WorkerConfig {
@@ -47,15 +68,8 @@ export interface WorkerConfig {
     hfEndpoint: string | null;
     hfToken: string | null;
   };
-  engine: {
-    /** CPU threads; null: as many as there are cores and the catalogue allows. */
-    threads: number | null;
-    /** Of the machine's cores, those this worker may count as its own. */
-    cores: number;
-    /** null: what the catalogue says. */
-    slots: number | null;
-    contextTokens: number | null;
-  };
+  engine: EngineSettings;
+  child: ChildSettings;
   /** How long an ended job and its events stay readable. */
   retentionSeconds: number;
   drainGraceMs: number;
@@ -63,6 +77,7 @@ export interface WorkerConfig {
   telemetry: boolean;
 }
 
+/** @throws QuernError `config_invalid` for a GPU that the environment hides. */
 export function toConfig(env: WorkerEnv): WorkerConfig {
   return {
     redisUrl: env.REDIS_URL,
@@ -81,6 +96,15 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       cores: env.QUERN_CORES ?? availableParallelism(),
       slots: env.QUERN_SLOTS ?? null,
       contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
+      kvType: env.QUERN_KV_TYPE ?? null,
+      flashAttention: env.QUERN_FLASH_ATTENTION ?? null,
+      gpuLayers: env.QUERN_GPU_LAYERS ?? null,
+      gpu: env.QUERN_GPU ?? null,
+      loras: env.QUERN_LORAS ?? [],
+    },
+    child: {
+      environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),
+      loadTimeoutMs: env.QUERN_LOAD_TIMEOUT_SECONDS * 1_000,
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
@@ -90,28 +114,10 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
   };
 }
 
-/**
- * What the engine child is told: the catalogue's entry, changed where the configuration says so.
- * @throws QuernError `config_invalid` when more context is asked for than the model was trained for: llama.cpp would
- * accept it silently, and answer nonsense past that point.
- */
-export function engineOptions(
-  engine: WorkerConfig["engine"],
-  telemetry: boolean,
-  entry: CatalogueEntry,
-  modelPath: string,
-  trainedContextTokens: number | null,
-): EngineOptions {
-  const limit = trainedContextTokens ?? Number.POSITIVE_INFINITY;
-  if (engine.contextTokens !== null && engine.contextTokens > limit) {
-    throw new QuernError(
-      "config_invalid",
-      `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
-    );
-  }
-  const { kvType, thinking, sampling } = entry;
-  const slots = engine.slots ?? entry.slots;
-  const contextTokens = engine.contextTokens ?? Math.min(entry.contextTokens, limit);
-  const threads = engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores);
-  return { modelPath, slots, contextTokens, threads, kvType, thinking, sampling, telemetry };
+/** `a.gguf,b.gguf=0.5`: paths, each with its scale where that is not 1. */
+function toLoras(text: string): LoraAdapter[] {
+  return text.split(",").map((part) => {
+    const [, path = part, scale = "1"] = /^(.*)=(-?\d+(?:\.\d+)?)$/.exec(part) ?? [];
+    return { path, scale: Number(scale) };
+  });
 }

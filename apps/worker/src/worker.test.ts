@@ -52,7 +52,18 @@ function workerConfig(): WorkerConfig {
       hfEndpoint: null,
       hfToken: null,
     },
-    engine: { threads: 1, cores: 1, slots: 4, contextTokens: 8_192 },
+    engine: {
+      threads: 1,
+      cores: 1,
+      slots: 4,
+      contextTokens: 8_192,
+      kvType: null,
+      flashAttention: null,
+      gpuLayers: null,
+      gpu: null,
+      loras: [],
+    },
+    child: { environment: null, loadTimeoutMs: 60_000 },
     retentionSeconds: 60,
     drainGraceMs: 0,
     log: { format: "json", level: "error" },
@@ -185,7 +196,7 @@ test("more context than the model was trained for is refused with both numbers",
   const config = {
     ...workerConfig(),
     model,
-    engine: { threads: 1, cores: 1, slots: 1, contextTokens: 4_096 },
+    engine: { ...workerConfig().engine, slots: 1, contextTokens: 4_096 },
   };
   await expect(runWorker(config, new AbortController().signal)).rejects.toMatchObject({
     code: "config_invalid",

@@ -1,12 +1,12 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import {
-  getLlama,
-  type Llama,
-  type LlamaContext,
-  type LlamaContextSequence,
-  LlamaLogLevel,
-  type LlamaModel,
-} from "node-llama-cpp";
+import { type GgufHeader, readGgufHeader } from "@quern/shared/models/gguf-header";
+import { GgufFileType, type LlamaContext, type LlamaContextSequence, type LlamaModel } from "node-llama-cpp";
+import { checkAdapters } from "../fit/adapters.ts";
+import { describePlan } from "../fit/describe-plan.ts";
+import { activeParameters } from "../fit/model-shape.ts";
+import { BATCH_TOKENS, type MemoryPlan } from "../fit/plan-memory.ts";
+import { planFor, requireFit } from "../fit/settle-plan.ts";
+import { explainLoadFailure } from "./load-failure.ts";
+import { type OpenDevice, openDevice } from "./open-device.ts";
 import type { EngineOptions, LoadedModelFacts } from "./protocol.ts";
 
 export interface LoadedModel extends AsyncDisposable {
@@ -16,77 +16,85 @@ export interface LoadedModel extends AsyncDisposable {
   readonly facts: LoadedModelFacts;
 }
 
-/** Tokens of one decode call: enough for a step over many slots, or one chunk of a prompt. */
-const BATCH_TOKENS = 512;
-
-/** @throws QuernError `model_load_failed` with what llama.cpp said. */
+/**
+ * Plans the memory, then loads.
+ * @throws QuernError `model_does_not_fit` before anything is loaded, `model_file_missing`, `model_file_invalid`,
+ * `config_invalid` for a GPU that isn't there, `model_load_failed` with what llama.cpp said.
+ */
 export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
   const complaints: string[] = [];
+  let plan: MemoryPlan | null = null;
   try {
-    // Prebuilt binaries only: an engine must not start a compiler. More threads than cores stall each other.
-    const llama = await getLlama({
-      build: "never",
-      maxThreads: options.threads,
-      logLevel: LlamaLogLevel.warn,
-      logger: (level, message) => {
-        if (level === LlamaLogLevel.error || level === LlamaLogLevel.fatal) complaints.push(message.trim());
-      },
-    });
-    // Without the check a file with NaN weights loads, and silently answers nonsense.
-    const model = await llama.loadModel({ modelPath: options.modelPath, checkTensors: true });
-    const context = await model.createContext({
-      sequences: options.slots,
-      contextSize: options.contextTokens,
-      batchSize: Math.max(BATCH_TOKENS, options.slots),
-      threads: options.threads,
-      experimentalKvCacheKeyType: options.kvType === "q8_0" ? "Q8_0" : "F16",
-      experimentalKvCacheValueType: options.kvType === "q8_0" ? "Q8_0" : "F16",
-    });
-    const sequences = Array.from({ length: options.slots }, () => context.getSequence());
-    return {
-      model,
-      sequences,
-      facts: factsOf(llama, model, context),
-      [Symbol.asyncDispose]: async () => {
-        await context.dispose();
-        await model.dispose();
-        await llama.dispose();
-      },
-    };
+    const header = await readGgufHeader(options.modelPath);
+    const request = { ...options, adapterBytes: await checkAdapters(options.loras, header) };
+    const opened = await openDevice(options, (message) => complaints.push(message));
+    plan = planFor(header, request, opened.memories);
+    if (plan !== null) requireFit(plan, header, request, opened.memories);
+    return await load(options, header, opened, plan);
   } catch (error) {
-    const said = [error instanceof Error ? error.message : String(error), ...complaints.slice(-3)];
-    throw new QuernError(
-      "model_load_failed",
-      `llama.cpp can't load ${options.modelPath}: ${said.join("; ")}`,
-      {
-        cause: error,
-      },
-    );
+    throw await explainLoadFailure(error, complaints, options.modelPath, plan);
   }
 }
 
-function factsOf(llama: Llama, model: LlamaModel, context: LlamaContext): LoadedModelFacts {
-  const { fileInfo } = model;
-  const tensors = fileInfo.fullTensorInfo ?? fileInfo.tensorInfo ?? [];
-  const architecture = fileInfo.architectureMetadata as { expert_count?: number; expert_used_count?: number };
-  const sizes = [model.memoryUsage, context.memoryUsage].map(({ ram, vram }) => ram + vram);
+async function load(
+  options: EngineOptions,
+  header: GgufHeader,
+  { llama, device }: OpenDevice,
+  plan: MemoryPlan | null,
+): Promise<LoadedModel> {
+  const model = await llama.loadModel({
+    modelPath: options.modelPath,
+    gpuLayers: plan?.gpuLayers ?? options.gpuLayers,
+    // Without the check a file with NaN weights loads, and silently answers nonsense.
+    checkTensors: true,
+  });
+  const kvType = options.kvType === "q8_0" ? "Q8_0" : "F16";
+  const context = await model.createContext({
+    sequences: options.slots,
+    contextSize: options.contextTokens,
+    batchSize: BATCH_TOKENS,
+    threads: options.threads,
+    flashAttention: options.flashAttention === "auto" ? "auto" : options.flashAttention === "on",
+    experimentalKvCacheKeyType: kvType,
+    experimentalKvCacheValueType: kvType,
+    lora: { adapters: options.loras.map(({ path, scale }) => ({ filePath: path, scale })) },
+  });
+  const sequences = Array.from({ length: options.slots }, () => context.getSequence());
   return {
-    architecture: fileInfo.metadata.general.architecture,
-    parameters: tensors.reduce((sum, { dimensions }) => sum + product(dimensions), 0),
-    experts: architecture.expert_count
-      ? {
-          total: architecture.expert_count,
-          used: architecture.expert_used_count ?? architecture.expert_count,
-        }
-      : null,
-    trainedContextTokens: model.trainContextSize,
-    fileBytes: model.size,
-    weightsBytes: sizes[0] ?? 0,
-    contextBytes: sizes[1] ?? 0,
-    device: llama.gpu === false ? "cpu" : llama.gpu,
+    model,
+    sequences,
+    facts: factsOf(header, model, context, device, plan),
+    [Symbol.asyncDispose]: async () => {
+      await context.dispose();
+      await model.dispose();
+      await llama.dispose();
+    },
   };
 }
 
-function product(dimensions: readonly (number | bigint)[]): number {
-  return dimensions.reduce((size: number, dimension) => size * Number(dimension), 1);
+function factsOf(
+  header: GgufHeader,
+  model: LlamaModel,
+  context: LlamaContext,
+  device: string,
+  plan: MemoryPlan | null,
+): LoadedModelFacts {
+  const { architecture, parameterCount, expertCount, expertUsedCount, fileType } = header;
+  const [weightsBytes = 0, contextBytes = 0] = [model.memoryUsage, context.memoryUsage].map(
+    ({ ram, vram }) => ram + vram,
+  );
+  return {
+    architecture,
+    parameters: parameterCount,
+    activeParameters: Math.round(activeParameters(header)),
+    experts: expertCount === null ? null : { total: expertCount, used: expertUsedCount ?? expertCount },
+    quantization: fileType === null ? null : (GgufFileType[fileType]?.replace(/^(MOSTLY|ALL)_/, "") ?? null),
+    trainedContextTokens: model.trainContextSize,
+    fileBytes: model.size,
+    weightsBytes,
+    contextBytes,
+    device,
+    gpuLayers: model.gpuLayers,
+    memory: plan === null ? null : describePlan(plan),
+  };
 }

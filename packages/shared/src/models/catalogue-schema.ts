@@ -16,6 +16,9 @@ export interface CatalogueEntry {
   contextTokens: number;
   slots: number;
   kvType: "f16" | "q8_0";
+  /** Layers on the GPU, the output head being one; `auto`: as many as fit. */
+  gpuLayers: number | "max" | "auto";
+  flashAttention: "on" | "off" | "auto";
   /** CPU threads beyond which it only gets slower; null: no limit. */
   maxThreads: number | null;
   /** `optional`: the chat template reads `enable_thinking`. */
@@ -32,6 +35,8 @@ export const ENTRY_DEFAULTS = {
   contextTokens: 4_096,
   slots: 4,
   kvType: "f16",
+  gpuLayers: "max",
+  flashAttention: "auto",
   maxThreads: null,
   thinking: "optional",
   sampling: QWEN_SAMPLING,
@@ -67,6 +72,8 @@ function entrySchema(baseDir: string) {
     contextTokens: z.int().min(64).max(1_048_576).default(ENTRY_DEFAULTS.contextTokens),
     slots: z.int().min(1).max(256).default(ENTRY_DEFAULTS.slots),
     kvType: z.enum(["f16", "q8_0"]).default(ENTRY_DEFAULTS.kvType),
+    gpuLayers: z.union([z.int().min(0), z.enum(["max", "auto"])]).default(ENTRY_DEFAULTS.gpuLayers),
+    flashAttention: z.enum(["on", "off", "auto"]).default(ENTRY_DEFAULTS.flashAttention),
     maxThreads: z.int().min(1).nullable().default(ENTRY_DEFAULTS.maxThreads),
     thinking: z.enum(["optional", "always", "never"]).default(ENTRY_DEFAULTS.thinking),
     sampling: z

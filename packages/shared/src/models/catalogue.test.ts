@@ -52,6 +52,8 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       contextTokens: 4096,
       slots: 4,
       kvType: "f16",
+      gpuLayers: "max",
+      flashAttention: "auto",
       maxThreads: null,
       thinking: "optional",
       sampling: {
