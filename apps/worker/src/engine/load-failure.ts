@@ -19,6 +19,11 @@ const KNOWN_FAILURES: [RegExp, "model_load_failed" | "model_file_invalid", strin
     "model_file_invalid",
     "its weights are damaged ($1 and others hold NaN or infinity); download it again",
   ],
+  [
+    /Resource temporarily unavailable/,
+    "model_load_failed",
+    "the system gives it no more threads or memory; raise its limits (ulimit -u, ulimit -v, or the container's)",
+  ],
 ];
 
 /** One error with its cure, of what the library threw and llama.cpp logged. Refusals of our own pass as they are. */
