@@ -184,13 +184,14 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
     async () => {
       await writeRandomModel(join(folder, "wide.gguf"), { contextLength: 2 ** 24 });
       const size = ["--slots", "256", "--context-tokens", String(2 ** 24), "--gpu", "cpu"];
-      return { args: ["--model", join(folder, "wide.gguf"), ...size] };
+      // Without the lines of the gateway, which starts and stops meanwhile.
+      return { args: ["--model", join(folder, "wide.gguf"), ...size], env: { QUERN_LOG_LEVEL: "error" } };
     },
     /the model does not fit: .*too little\. It fits with --slots \d+/,
   ],
   [
     "a GPU that is not there",
-    async () => ({ args: ["--gpu", "99"], env: { CUDA_VISIBLE_DEVICES: "0" } }),
+    async () => ({ args: ["--gpu", "99"], env: { CUDA_VISIBLE_DEVICES: "0", QUERN_LOG_LEVEL: "error" } }),
     /asks for GPU 99, but CUDA_VISIBLE_DEVICES=0 shows 1/,
   ],
   ["an address for strangers", async () => ({ args: ["--host", "0.0.0.0"] }), /serves this machine only/],
