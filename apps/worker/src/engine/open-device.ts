@@ -32,11 +32,15 @@ export async function openDevice(
     },
   });
   const pinned = gpu === null || gpu === "cpu" ? null : gpu;
-  if (llama.gpu === false) {
+  const names = await llama.getGpuDeviceNames();
+  // A backend can be there without a device.
+  if (llama.gpu === false || names.length === 0) {
     if (pinned !== null) throw noSuchGpu(pinned, "llama.cpp finds no GPU there");
     return { llama, memories: { ram: freeRam(), gpu: null }, device: "cpu" };
   }
-  const names = await llama.getGpuDeviceNames();
+  if (pinned !== null && llama.gpu === "vulkan" && !/^\d+$/.test(pinned)) {
+    throw noSuchGpu(pinned, "llama.cpp runs on Vulkan here, which knows GPUs by number only");
+  }
   if (pinned !== null && names.length > 1) {
     throw noSuchGpu(pinned, `${llama.gpu} still shows ${names.length} GPUs (${names.join(", ")})`);
   }

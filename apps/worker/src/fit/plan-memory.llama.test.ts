@@ -10,15 +10,19 @@ import { modelShape } from "./model-shape.ts";
 import {
   BATCH_TOKENS,
   type Memories,
+  type MemoryPlan,
   type MemoryShare,
   type PlanRequest,
   planMemory,
 } from "./plan-memory.ts";
 
-// The arithmetic against the sizes that llama.cpp reports of its buffers, after it has allocated them.
+// The arithmetic against the sizes that llama.cpp reports of its buffers, after it has allocated them: on the GPU too,
+// where there is one.
 
 const MODELS = join(import.meta.dirname, "..", "..", "..", "..", "models");
-const MEMORIES: Memories = { ram: { name: "RAM", freeBytes: 2 ** 40, keptBackBytes: 0 }, gpu: null };
+/** What a GPU leaves to RAM are buffers of a few megabytes, whose shares don't matter. */
+const FEW_BYTES = 8 * 2 ** 20;
+const PLENTY = { freeBytes: 2 ** 40, keptBackBytes: 0 };
 
 /** Larger than the tiny ones, so that buffers that grow with different lengths show; a few megabytes each. */
 const WIDE = {
@@ -68,10 +72,13 @@ const REQUESTS: Partial<PlanRequest>[] = [
 ];
 
 let llama: Llama;
+let memories: Memories;
 let folder: string;
 
 beforeAll(async () => {
-  llama = await getLlama({ build: "never", gpu: false, maxThreads: 1, logLevel: LlamaLogLevel.disabled });
+  llama = await getLlama({ build: "never", maxThreads: 1, logLevel: LlamaLogLevel.disabled });
+  const gpu = llama.gpu === false ? null : { ...PLENTY, name: llama.gpu };
+  memories = { ram: { ...PLENTY, name: "RAM" }, gpu };
   folder = await mkdtemp(join(tmpdir(), "quern-fit-"));
 });
 afterAll(async () => {
@@ -79,12 +86,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** What llama.cpp holds, in bytes, beside the plan for the same. */
-async function compare(path: string, request: PlanRequest): Promise<{ share: MemoryShare; real: Real }> {
+interface Compared {
+  plan: MemoryPlan;
+  /** In the order of the plan's shares. `weightsBytes` null: llama.cpp counts what lies between them in the file too. */
+  real: { weightsBytes: number | null; kvAndComputeBytes: number }[];
+}
+
+async function compare(path: string, request: PlanRequest): Promise<Compared> {
   const shape = modelShape(await readGgufHeader(path));
-  const [share] = shape === null ? [] : planMemory(shape, request, MEMORIES).shares;
-  if (share === undefined) throw new Error(`${path} can't be planned`);
-  await using model = await llama.loadModel({ modelPath: path });
+  if (shape === null) throw new Error(`${path} can't be planned`);
+  const plan = planMemory(shape, request, memories);
+  await using model = await llama.loadModel({ modelPath: path, gpuLayers: plan.gpuLayers });
   await using context = await model.createContext({
     sequences: request.slots,
     contextSize: request.contextTokens,
@@ -94,29 +106,35 @@ async function compare(path: string, request: PlanRequest): Promise<{ share: Mem
     experimentalKvCacheKeyType: request.kvType === "q8_0" ? "Q8_0" : "F16",
     experimentalKvCacheValueType: request.kvType === "q8_0" ? "Q8_0" : "F16",
   });
-  return { share, real: { weightsBytes: model.size, contextBytes: context.memoryUsage.ram } };
-}
-
-interface Real {
-  weightsBytes: number;
-  /** KV cache and compute buffers together. */
-  contextBytes: number;
+  const { ram, vram } = context.memoryUsage;
+  const onGpu = { weightsBytes: model.memoryUsage.vram, kvAndComputeBytes: vram };
+  const inRam = { weightsBytes: null, kvAndComputeBytes: ram };
+  const real = memories.gpu === null ? [{ ...inRam, weightsBytes: model.size }] : [onGpu, inRam];
+  return { plan, real };
 }
 
 /** Weights and KV are exact, so what the plan and llama.cpp differ by is the compute buffers. */
-function expectClose({ share, real }: { share: MemoryShare; real: Real }): void {
-  expect(share.weightsBytes).toBe(real.weightsBytes);
-  const compute = real.contextBytes - share.kvBytes;
-  expect(compute).toBeGreaterThan(0);
-  // Too little would let a model in that doesn't fit; too much would keep one out that does.
-  expect(share.computeBytes / compute).toBeGreaterThan(0.95);
-  expect(share.computeBytes / compute).toBeLessThan(1.6);
+function expectClose({ plan, real }: Compared): void {
+  expect(plan.shares).toHaveLength(real.length);
+  for (const [position, { weightsBytes, kvAndComputeBytes }] of real.entries()) {
+    const share = plan.shares[position] as MemoryShare;
+    if (weightsBytes !== null) expect(share.weightsBytes).toBe(weightsBytes);
+    const compute = kvAndComputeBytes - share.kvBytes;
+    expect(compute).toBeGreaterThan(0);
+    // Too little would let a model in that doesn't fit; too much would keep one out that does.
+    const context = JSON.stringify(plan);
+    expect(share.computeBytes / compute, context).toBeGreaterThan(0.95);
+    const besideGpu = weightsBytes === null;
+    expect(share.computeBytes, context).toBeLessThan(compute * 1.6 + (besideGpu ? FEW_BYTES : 0));
+  }
 }
 
-test.each(Object.keys(SHAPES))("%s lies in RAM as planned, for small and large slots", async (name) => {
+test.each(Object.keys(SHAPES))("%s lies in memory as planned, for small and large slots", async (name) => {
   const path = join(folder, "shape.gguf");
   await writeRandomModel(path, SHAPES[name]);
   for (const change of REQUESTS) expectClose(await compare(path, { ...REQUEST, ...change }));
+  if (memories.gpu === null) return;
+  for (const gpuLayers of [2, 1, 0]) expectClose(await compare(path, { ...REQUEST, slots: 4, gpuLayers }));
 });
 
 test.each(["tiny-qwen3-q8_0.gguf", "tiny-qwen3moe-q8_0.gguf"])("so does %s", async (file) => {
@@ -129,14 +147,16 @@ test("the cache is planned to the byte", async () => {
   // Both decode 512 tokens over slots of one length, so only the cache is larger.
   const small = await compare(path, { ...REQUEST, slots: 8, contextTokens: 1_024 });
   const large = await compare(path, { ...REQUEST, slots: 16, contextTokens: 1_024 });
-  expect(large.real.contextBytes - small.real.contextBytes).toBe(large.share.kvBytes - small.share.kvBytes);
+  const grown = (large.real[0]?.kvAndComputeBytes ?? 0) - (small.real[0]?.kvAndComputeBytes ?? 0);
+  expect(grown).toBeGreaterThan(0);
+  expect(grown).toBe((large.plan.shares[0]?.kvBytes ?? 0) - (small.plan.shares[0]?.kvBytes ?? 0));
 });
 
 test("a split model counts all its parts", async () => {
   const first = await writeSplitModel(join(folder, "split"), SHAPES.qwen3);
   const whole = join(folder, "whole.gguf");
   await writeRandomModel(whole, SHAPES.qwen3);
-  const compared = await compare(first, REQUEST);
-  expectClose(compared);
-  expect(compared.share.weightsBytes).toBe((await compare(whole, REQUEST)).share.weightsBytes);
+  const split = await compare(first, REQUEST);
+  expectClose(split);
+  expect(split.plan).toEqual((await compare(whole, REQUEST)).plan);
 });

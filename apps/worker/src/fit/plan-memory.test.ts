@@ -66,7 +66,10 @@ test("on a GPU the embeddings stay in RAM, unless they are the output head too",
 
 test("layers go to the GPU from the end: the head first, and the cache with its layer", () => {
   const shares = (gpuLayers: number) => planMemory(SHAPE, { ...REQUEST, gpuLayers }, ON_GPU).shares;
-  expect(shares(0)).toHaveLength(1);
+  // Without a layer it still computes prompts.
+  expect(shares(0)[0]).toMatchObject({ weightsBytes: 0, kvBytes: 0 });
+  expect(shares(0)[0]?.computeBytes).toBeGreaterThan(490 * MIB);
+  expect(shares(0)[1]).toMatchObject({ weightsBytes: (36 * 110 + 330 + 490) * MIB, kvBytes: 9 * GIB });
   expect(shares(1)[0]).toMatchObject({ weightsBytes: 490 * MIB, kvBytes: 0 });
   expect(shares(19)[0]).toMatchObject({ weightsBytes: (18 * 110 + 490) * MIB, kvBytes: 4.5 * GIB });
   expect(shares(19)[1]).toMatchObject({ weightsBytes: (18 * 110 + 330) * MIB, kvBytes: 4.5 * GIB });

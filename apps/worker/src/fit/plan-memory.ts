@@ -99,29 +99,30 @@ function planWith(
   const { slots, contextTokens, kvType, flashAttention, adapterBytes } = request;
   const settled = { slots, contextTokens, kvType, flashAttention, adapterBytes, gpuLayers };
 
-  if (gpu === null || gpuLayers === 0) {
-    const output = shape.head === "tied" ? shape.outputBytes - shape.inputBytes : shape.outputBytes;
+  const ownHead = shape.head === "own" ? shape.outputBytes : shape.outputBytes - shape.inputBytes;
+  if (gpu === null) {
     const share: MemoryShare = {
       ...ram,
-      weightsBytes: shape.inputBytes + weightsOf(onCpu) + output + adapterBytes,
+      weightsBytes: shape.inputBytes + weightsOf(onCpu) + ownHead + adapterBytes,
       kvBytes: kvBytesOf(onCpu, request),
       computeBytes: Math.max(buffers.block, buffers.head) + buffers.output,
     };
     return { ...settled, shares: [share] };
   }
-  const partly = onCpu.length > 0;
+  // The GPU computes prompts also with what lies in RAM: matrices are copied over, one at a time, with what they multiply.
+  const copies = onCpu.length > 0 ? shape.largestTensorBytes + buffers.rows : 0;
+  const headOnGpu = gpuLayers > 0;
   const gpuShare: MemoryShare = {
     ...gpu,
-    weightsBytes: weightsOf(onGpu) + shape.outputBytes + adapterBytes,
+    weightsBytes: weightsOf(onGpu) + (headOnGpu ? shape.outputBytes : 0) + adapterBytes,
     kvBytes: kvBytesOf(onGpu, request),
-    // A prompt's matrices that lie in RAM are copied over one at a time, to be multiplied there.
-    computeBytes: Math.max(buffers.block, buffers.head) + (partly ? shape.largestTensorBytes : 0),
+    computeBytes: Math.max(buffers.block, buffers.head) + copies,
   };
   const ramShare: MemoryShare = {
     ...ram,
-    weightsBytes: shape.inputBytes + weightsOf(onCpu),
+    weightsBytes: shape.inputBytes + weightsOf(onCpu) + (headOnGpu ? 0 : ownHead),
     kvBytes: kvBytesOf(onCpu, request),
-    computeBytes: (partly ? buffers.block : buffers.input) + buffers.output,
+    computeBytes: buffers.input + buffers.output,
   };
   return { ...settled, shares: [gpuShare, ramShare] };
 }
@@ -133,7 +134,7 @@ function planWith(
 function computeBuffers(
   shape: ModelShape,
   { slots, contextTokens, flashAttention }: PlanRequest,
-): { input: number; block: number; head: number; output: number } {
+): { input: number; block: number; head: number; output: number; rows: number } {
   const { hidden, vocabulary, queryWidth, experts, heads } = shape;
   const context = paddedContextTokens(contextTokens);
   const tokens = Math.min(BATCH_TOKENS, slots * context);
@@ -149,10 +150,11 @@ function computeBuffers(
       : experts.used * Math.max(2 * hidden + experts.feedForwardWidth, 3 * experts.feedForwardWidth);
   const feedForward = row * (4 * hidden + Math.max(3 * shape.feedForwardWidth, expertRows));
   return {
-    input: mask + row * 2 * hidden,
+    input: mask * (unfused ? 1.25 : 1) + row * (hidden + Math.max(hidden, queryWidth)),
     block: mask + Math.max(attention + scores, feedForward),
     head: row * (vocabulary + 2 * hidden),
     output: vocabulary * slots * F32_BYTES,
+    rows: row * 2 * hidden,
   };
 }
 

@@ -34,7 +34,10 @@ export function describeCure(
 ): string {
   const shape = modelShape(header);
   const proposal = shape && proposeFit(shape, request, memories, kvTypesOf(header));
-  if (!proposal) return "Take a smaller model, a stronger quantization, or a device with more memory";
+  if (!proposal) {
+    const cpu = memories.gpu === null ? "" : ", or compute on the CPU (--gpu cpu)";
+    return `Take a smaller model, a stronger quantization, or a device with more memory${cpu}`;
+  }
   return `It fits with ${describeChange(plan, proposal)}: ${describePlan(proposal)}`;
 }
 
