@@ -1,0 +1,20 @@
+import type { EngineOptions } from "./protocol.ts";
+
+/** An engine of one small slot on one thread of the CPU, as tests need it most. */
+export function engineOptions(modelPath: string, changes: Partial<EngineOptions> = {}): EngineOptions {
+  return {
+    modelPath,
+    slots: 1,
+    contextTokens: 256,
+    threads: 1,
+    kvType: "f16",
+    flashAttention: "auto",
+    gpuLayers: "max",
+    gpu: "cpu",
+    loras: [],
+    thinking: "never",
+    sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
+    telemetry: false,
+    ...changes,
+  };
+}
