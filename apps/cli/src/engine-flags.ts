@@ -1,3 +1,4 @@
+import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 /** How an engine is set up, as flags. What is absent is as the catalogue says. */
@@ -10,9 +11,6 @@ export interface EngineFlags {
   /** Of each worker in turn. */
   gpu?: string[];
 }
-
-/** llama.cpp's limit on sequences (`LLAMA_MAX_SEQ`). */
-const MAX_SLOTS = 256;
 
 export function engineFlags(command: Command): Command {
   return command

@@ -25,7 +25,13 @@ test("the engine's variables, each as it is told", () => {
 
 test("what is not said is for the catalogue to say", () => {
   const { engine, child } = toConfig(readEnv({}));
-  expect(engine).toMatchObject({ gpu: null, gpuLayers: null, kvType: null, flashAttention: null, loras: [] });
+  expect(engine).toMatchObject({
+    gpu: null,
+    gpuLayers: null,
+    kvType: null,
+    flashAttention: null,
+    loras: null,
+  });
   expect(child).toMatchObject({ loadTimeoutMs: 600_000, environment: {} });
 });
 

@@ -1,13 +1,13 @@
 import { availableParallelism } from "node:os";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
+import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
 import type { EngineSettings } from "./engine-options.ts";
 import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./engine-process/engine-process.ts";
 import { pinGpu } from "./engine-process/pin-gpu.ts";
-import type { LoraAdapter } from "./fit/adapters.ts";
-import { MAX_SLOTS } from "./fit/plan-memory.ts";
 
 const layersSchema = z.union([z.enum(["max", "auto"]), z.coerce.number().int().min(0)], {
   error: "max, auto, or how many layers",
@@ -100,7 +100,7 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       flashAttention: env.QUERN_FLASH_ATTENTION ?? null,
       gpuLayers: env.QUERN_GPU_LAYERS ?? null,
       gpu: env.QUERN_GPU ?? null,
-      loras: env.QUERN_LORAS ?? [],
+      loras: env.QUERN_LORAS ?? null,
     },
     child: {
       environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),

@@ -1,8 +1,8 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import type { GgufHeader } from "@quern/shared/models/gguf-header";
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { EngineOptions } from "./engine/protocol.ts";
-import type { LoraAdapter } from "./fit/adapters.ts";
 import { kvTypesOf } from "./fit/settle-plan.ts";
 
 /** What one worker is told of its engine. null: what the catalogue says. */
@@ -18,7 +18,7 @@ export interface EngineSettings {
   gpuLayers: CatalogueEntry["gpuLayers"] | null;
   /** A number, a UUID, or `cpu`; null: whatever llama.cpp finds. */
   gpu: string | null;
-  loras: LoraAdapter[];
+  loras: LoraAdapter[] | null;
 }
 
 /**
@@ -53,7 +53,7 @@ export function engineOptions(
     flashAttention,
     gpuLayers: engine.gpuLayers ?? entry.gpuLayers,
     gpu: engine.gpu,
-    loras: engine.loras,
+    loras: engine.loras ?? entry.loras,
     thinking,
     sampling,
     telemetry,

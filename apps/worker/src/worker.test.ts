@@ -62,7 +62,7 @@ function workerConfig(): WorkerConfig {
       flashAttention: null,
       gpuLayers: null,
       gpu: null,
-      loras: [],
+      loras: null,
     },
     child: { environment: null, loadTimeoutMs: 60_000 },
     retentionSeconds: 60,

@@ -3,27 +3,15 @@ import { join } from "node:path";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { engineOptions } from "../engine/engine-options.fixture.ts";
 import type { EngineOptions, Generated } from "../engine/protocol.ts";
 import { EngineDied, EngineProcess } from "./engine-process.ts";
 
 const models = join(import.meta.dirname, "..", "..", "..", "..", "models");
 const never = new AbortController().signal;
 
-function engineOptions(fileName: string, slots: number): EngineOptions {
-  return {
-    modelPath: join(models, fileName),
-    slots,
-    contextTokens: 1024,
-    threads: 1,
-    kvType: "f16",
-    flashAttention: "auto",
-    gpuLayers: "max",
-    gpu: null,
-    loras: [],
-    thinking: "optional",
-    sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
-    telemetry: false,
-  };
+function optionsFor(fileName: string, slots: number): EngineOptions {
+  return engineOptions(join(models, fileName), { slots, contextTokens: 1024, thinking: "optional" });
 }
 
 function ask(question: string, changes: Partial<GenerationRequest> = {}): GenerationRequest {
@@ -41,7 +29,7 @@ function generate(engine: EngineProcess, request: GenerationRequest, signal = ne
 describe("the dense demo model", () => {
   let engine: EngineProcess;
   beforeAll(async () => {
-    engine = await EngineProcess.start(engineOptions("tiny-qwen3-q8_0.gguf", 8), never);
+    engine = await EngineProcess.start(optionsFor("tiny-qwen3-q8_0.gguf", 8), never);
   });
   afterAll(() => engine.close());
 
@@ -135,7 +123,7 @@ describe("the dense demo model", () => {
 });
 
 test("the MoE demo model answers, says how many experts it has, and fills a slot to its last token", async () => {
-  const options = { ...engineOptions("tiny-qwen3moe-q8_0.gguf", 2), contextTokens: 64 };
+  const options = { ...optionsFor("tiny-qwen3moe-q8_0.gguf", 2), contextTokens: 64 };
   const engine = await EngineProcess.start(options, never);
   try {
     expect(engine.facts).toMatchObject({ architecture: "qwen3moe", experts: { total: 4, used: 2 } });
@@ -150,7 +138,7 @@ test("the MoE demo model answers, says how many experts it has, and fills a slot
 });
 
 test("a killed engine rejects what it ran, and says what it died of", async () => {
-  const engine = await EngineProcess.start(engineOptions("tiny-qwen3-q8_0.gguf", 2), never);
+  const engine = await EngineProcess.start(optionsFor("tiny-qwen3-q8_0.gguf", 2), never);
   const { done } = generate(engine, ask("Tell me a story about a fox.", { sampling: { temperature: 2 } }));
   process.kill(engine.pid, "SIGKILL");
   await expect(done).rejects.toThrow(EngineDied);

@@ -1,10 +1,12 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { writeLoraAdapter } from "@quern/testing/gguf/lora-adapter";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { writeSplitModel } from "@quern/testing/gguf/split-model";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { engineOptions } from "../engine/engine-options.fixture.ts";
 import type { EngineOptions, LoadedModelFacts } from "../engine/protocol.ts";
 import { EngineProcess } from "./engine-process.ts";
 import { pinGpu } from "./pin-gpu.ts";
@@ -22,37 +24,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function optionsWith(changes: Partial<EngineOptions>): EngineOptions {
-  return {
-    modelPath: model,
-    slots: 1,
-    contextTokens: 256,
-    threads: 1,
-    kvType: "f16",
-    flashAttention: "auto",
-    gpuLayers: "max",
-    gpu: "cpu",
-    loras: [],
-    thinking: "never",
-    sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
-    telemetry: false,
-    ...changes,
-  };
-}
-
 /** What an engine with these options says to a prompt, and what it knows of its model. */
 async function speak(changes: Partial<EngineOptions>): Promise<{ text: string; facts: LoadedModelFacts }> {
-  const engine = await EngineProcess.start(optionsWith(changes), never);
+  const engine = await EngineProcess.start(engineOptions(model, changes), never);
   try {
-    const request = {
-      messages: [{ role: "user" as const, content: "Hello" }],
-      tools: [],
-      templateOptions: { enable_thinking: false },
-      sampling: {},
-      seed: 1,
-      maxTokens: 16,
-      stop: [],
-    };
+    const request = generationRequest({ templateOptions: { enable_thinking: false }, maxTokens: 16 });
     const { result } = await engine.generate({ id: "job_1", request, traceparent: null }, () => {}, never);
     return { text: result.text, facts: engine.facts };
   } finally {
@@ -110,7 +86,7 @@ test("a split model loads from its first part", async () => {
 
 test("the engine's process sees the one GPU that it is pinned to", async () => {
   const environment = pinGpu("1", { PATH: process.env.PATH }, "linux");
-  const engine = await EngineProcess.start(optionsWith({}), never, {
+  const engine = await EngineProcess.start(engineOptions(model), never, {
     environment,
     loadTimeoutMs: 60_000,
   });

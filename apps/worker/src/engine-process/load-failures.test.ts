@@ -14,6 +14,7 @@ import { writeLoraAdapter } from "@quern/testing/gguf/lora-adapter";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { engineOptions } from "../engine/engine-options.fixture.ts";
 import type { EngineOptions } from "../engine/protocol.ts";
 import { EngineProcess } from "./engine-process.ts";
 import { explainLoadDeath } from "./load-death.ts";
@@ -35,21 +36,7 @@ afterAll(async () => {
 });
 
 function options(changes: Partial<EngineOptions> = {}): EngineOptions {
-  return {
-    modelPath: whole,
-    slots: 1,
-    contextTokens: 256,
-    threads: 1,
-    kvType: "f16",
-    flashAttention: "auto",
-    gpuLayers: "max",
-    gpu: "cpu",
-    loras: [],
-    thinking: "optional",
-    sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
-    telemetry: false,
-    ...changes,
-  };
+  return engineOptions(whole, changes);
 }
 
 /** The error that a start ends with, and proof that it left no engine behind. */

@@ -1,7 +1,7 @@
 import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
-import type { LoraAdapter } from "../fit/adapters.ts";
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { PlanRequest } from "../fit/plan-memory.ts";
 import type { Delta } from "./output/generation-output.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";

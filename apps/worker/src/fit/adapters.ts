@@ -1,12 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { type GgufHeader, readGgufHeader } from "@quern/shared/models/gguf-header";
-
-/** A LoRA adapter that every job of a worker runs with. */
-export interface LoraAdapter {
-  path: string;
-  /** 1: as it was trained; 0: without effect. */
-  scale: number;
-}
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 
 /**
  * Bytes that the adapters take beside the model.

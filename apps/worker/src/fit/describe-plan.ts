@@ -1,3 +1,4 @@
+import { formatGib } from "@quern/shared/models/format-gib";
 import { type MemoryPlan, type MemoryShare, neededBytes, spareBytes } from "./plan-memory.ts";
 
 /**
@@ -23,7 +24,7 @@ export function planTable(plan: MemoryPlan): string[] {
   ];
   const cells = [
     ["", ...shares.map(({ name }) => name)],
-    ...rows.map(([title, bytesOf]) => [title, ...shares.map((share) => formatBytes(bytesOf(share)))]),
+    ...rows.map(([title, bytesOf]) => [title, ...shares.map((share) => formatGib(bytesOf(share)))]),
   ];
   const width = (column: number) => Math.max(...cells.map((row) => row[column]?.length ?? 0));
   return [
@@ -46,19 +47,12 @@ export function describeChange(from: MemoryPlan, to: MemoryPlan): string {
 
 function describeShare(share: MemoryShare, { slots, contextTokens }: MemoryPlan): string {
   const { name, weightsBytes, kvBytes, computeBytes, freeBytes, keptBackBytes } = share;
-  const kv =
-    kvBytes === 0 ? [] : [`KV ${formatBytes(kvBytes)} for ${slots} × ${count(contextTokens)} tokens`];
-  const needs = [`weights ${formatBytes(weightsBytes)}`, ...kv, `compute ${formatBytes(computeBytes)}`];
+  const kv = kvBytes === 0 ? [] : [`KV ${formatGib(kvBytes)} for ${slots} × ${count(contextTokens)} tokens`];
+  const needs = [`weights ${formatGib(weightsBytes)}`, ...kv, `compute ${formatGib(computeBytes)}`];
   const spare = spareBytes(share);
-  const verdict = spare >= 0 ? `${formatBytes(spare)} to spare` : `${formatBytes(-spare)} too little`;
-  const free = `${formatBytes(freeBytes)} free ${name === "RAM" ? "in" : "on"} ${name}`;
-  return `${needs.join(", ")}; ${free}, ${formatBytes(keptBackBytes)} kept back: ${verdict}`;
-}
-
-/** Binary units, as memory is sold. */
-function formatBytes(bytes: number): string {
-  if (Math.abs(bytes) >= 0.1 * 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const verdict = spare >= 0 ? `${formatGib(spare)} to spare` : `${formatGib(-spare)} too little`;
+  const free = `${formatGib(freeBytes)} free ${name === "RAM" ? "in" : "on"} ${name}`;
+  return `${needs.join(", ")}; ${free}, ${formatGib(keptBackBytes)} kept back: ${verdict}`;
 }
 
 function count(number: number): string {

@@ -1,11 +1,8 @@
+import { kvCacheBytes, paddedContextTokens, type SlotSizes } from "@quern/shared/models/kv-cache";
 import type { BlockShape, ModelShape } from "./model-shape.ts";
 
 /** What of a model's memory can be chosen. */
-export interface PlanRequest {
-  slots: number;
-  /** Of each slot. */
-  contextTokens: number;
-  kvType: "f16" | "q8_0";
+export interface PlanRequest extends SlotSizes {
   flashAttention: "on" | "off" | "auto";
   /** Layers on the GPU, the output head being one; `max`: all, `auto`: as many as fit. Without a GPU it is of no matter. */
   gpuLayers: number | "max" | "auto";
@@ -43,15 +40,9 @@ export interface MemoryPlan extends Omit<PlanRequest, "gpuLayers"> {
 
 /** Tokens of one decode call: enough for a step over many slots, or one chunk of a prompt. */
 export const BATCH_TOKENS = 512;
-/** llama.cpp's limit on sequences (`LLAMA_MAX_SEQ`). */
-export const MAX_SLOTS = 256;
-/** llama.cpp rounds the cache of each sequence up to this. */
-const CONTEXT_STEP_TOKENS = 256;
 
 const F32_BYTES = 4;
 const F16_BYTES = 2;
-/** Bytes of a cached number; q8_0 keeps 32 of them in 34 bytes (`block_q8_0` of llama.cpp's ggml-common.h). */
-const KV_BYTES: Record<PlanRequest["kvType"], number> = { f16: F16_BYTES, q8_0: 34 / 32 };
 
 /** Where everything goes and how large it is; whether it fits is for `fits` to say. No I/O. */
 export function planMemory(shape: ModelShape, request: PlanRequest, memories: Memories): MemoryPlan {
@@ -78,10 +69,6 @@ export function spareBytes(share: MemoryShare): number {
 
 export function fits({ shares }: MemoryPlan): boolean {
   return shares.every((share) => spareBytes(share) >= 0);
-}
-
-export function paddedContextTokens(contextTokens: number): number {
-  return Math.ceil(contextTokens / CONTEXT_STEP_TOKENS) * CONTEXT_STEP_TOKENS;
 }
 
 function planWith(
@@ -162,7 +149,9 @@ function weightsOf(blocks: readonly BlockShape[]): number {
   return blocks.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0);
 }
 
-function kvBytesOf(blocks: readonly BlockShape[], { slots, contextTokens, kvType }: PlanRequest): number {
-  const width = blocks.reduce((sum, { kvWidth }) => sum + kvWidth, 0);
-  return slots * paddedContextTokens(contextTokens) * width * KV_BYTES[kvType];
+function kvBytesOf(blocks: readonly BlockShape[], request: PlanRequest): number {
+  return kvCacheBytes(
+    request,
+    blocks.reduce((sum, { kvWidth }) => sum + kvWidth, 0),
+  );
 }
