@@ -33,6 +33,7 @@ test.each([
   ["--slots", "0", /1 to 256/],
   ["--slots", "257", /1 to 256/],
   ["--kv-type", "q4_0", /f16, q8_0/],
+  ["--gpu", "cuda:0", /must be a number as nvidia-smi counts, a UUID/],
   ["--gpu-layers", "-1", /whole number, max or auto/],
   ["--flash-attention", "maybe", /on, off, auto/],
 ])("%s %s is refused with what is allowed", (flag, value, message) => {

@@ -1,3 +1,4 @@
+import { GPU_CHOICE, GPU_FORMS } from "@quern/shared/models/gpu-choice";
 import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
@@ -32,8 +33,8 @@ export function engineFlags(command: Command): Command {
     )
     .option(
       "--gpu <device>",
-      "a number as nvidia-smi counts, a UUID, or cpu; give it again to spread workers over GPUs in turn (default: all that llama.cpp finds)",
-      (device: string, devices: string[] | undefined) => [...(devices ?? []), device],
+      `${GPU_FORMS}; give it again to spread workers over GPUs in turn (default: all that llama.cpp finds)`,
+      (device: string, devices: string[] | undefined) => [...(devices ?? []), gpuChoice(device)],
     )
     .option(
       "--gpu-layers <count>",
@@ -67,6 +68,11 @@ export function integerFrom(lowest: number, highest: number): (text: string) => 
     if (/^\d+$/.test(text) && value >= lowest && value <= highest) return value;
     throw new InvalidArgumentError(`It must be a whole number from ${lowest} to ${highest}.`);
   };
+}
+
+function gpuChoice(text: string): string {
+  if (GPU_CHOICE.test(text)) return text;
+  throw new InvalidArgumentError(`It must be ${GPU_FORMS}.`);
 }
 
 function layers(text: string): string {

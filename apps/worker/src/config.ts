@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
+import { GPU_CHOICE, GPU_FORMS } from "@quern/shared/models/gpu-choice";
 import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
@@ -25,10 +26,7 @@ const envSchema = z.object({
   QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
   QUERN_CORES: z.coerce.number().int().min(1).optional(),
   QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
-  QUERN_GPU: z
-    .string()
-    .regex(/^(cpu|\d+|(GPU|MIG)-[\w/-]+)$/, "a number as nvidia-smi counts, a UUID (GPU-…, MIG-…), or cpu")
-    .optional(),
+  QUERN_GPU: z.string().regex(GPU_CHOICE, GPU_FORMS).optional(),
   QUERN_GPU_LAYERS: layersSchema.optional(),
   QUERN_FLASH_ATTENTION: z.enum(["on", "off", "auto"]).optional(),
   QUERN_KV_TYPE: z.enum(["f16", "q8_0"]).optional(),
@@ -36,6 +34,7 @@ const envSchema = z.object({
   QUERN_LOAD_TIMEOUT_SECONDS: z.coerce
     .number()
     .min(1)
+    .max(86_400)
     .default(DEFAULT_LOAD_TIMEOUT_MS / 1_000),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()

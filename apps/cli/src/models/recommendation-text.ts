@@ -72,8 +72,10 @@ function commands(candidates: readonly Candidate[], wish: RecommendationWish): s
 function commandOf({ spec, fit }: Candidate, { purpose, slots, contextTokens }: RecommendationWish): string {
   // Nothing serves vectors yet, so there is nothing to start.
   if (purpose === "embedding") return `npx quern models pull ${spec}`;
-  const command = `npm start -- --model ${spec} --slots ${slots} --context-tokens ${contextTokens}`;
-  return fit.fits && fit.kvType === "q8_0" ? `${command} --kv-type q8_0` : command;
+  const flags = [`--model ${spec}`, `--slots ${slots}`, `--context-tokens ${contextTokens}`];
+  if (fit.fits && fit.kvType === "q8_0") flags.push("--kv-type q8_0");
+  if (fit.fits && fit.placement === "gpu+ram") flags.push("--gpu-layers auto");
+  return `npm start -- ${flags.join(" ")}`;
 }
 
 /** The better models that don't fit, and what would make them. */

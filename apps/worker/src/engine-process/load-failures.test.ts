@@ -69,7 +69,7 @@ async function enginesOfThisProcess(): Promise<number[]> {
 describe("a file that", () => {
   test.each<[string, (path: string) => Promise<void>, string, RegExp]>([
     ["is not there", async () => {}, "model_file_missing", /there is no model file .*: check the path/],
-    ["is empty", (path) => writeFile(path, ""), "model_file_invalid", /not a GGUF file; download it again/],
+    ["is empty", (path) => writeFile(path, ""), "model_file_invalid", /it is empty; download it again/],
     ["does not begin as GGUF", writeBadMagicModel, "model_file_invalid", /not a GGUF file/],
     [
       "ends early",

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
 import { InsufficientMemoryError } from "node-llama-cpp";
 import { describePlan } from "../fit/describe-plan.ts";
+import { OUT_OF_MEMORY_CURE, tellsOutOfMemory } from "../fit/out-of-memory.ts";
 import type { MemoryPlan } from "../fit/plan-memory.ts";
 
 /** What Quern is made for and tested with (`general.architecture` of the file). */
@@ -44,15 +45,12 @@ export async function explainLoadFailure(
     }
   }
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof InsufficientMemoryError || complaints.some((line) => OUT_OF_MEMORY.test(line))) {
+  if (error instanceof InsufficientMemoryError || complaints.some(tellsOutOfMemory)) {
     return outOfMemory(modelPath, message, plan, error);
   }
   const said = [message, ...new Set(complaints.slice(-3))].join("; ");
   return new QuernError("model_load_failed", `llama.cpp can't load ${modelPath}: ${said}`, { cause: error });
 }
-
-/** What ggml's backends write when an allocation fails. */
-const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate|cannot allocate/i;
 
 function outOfMemory(
   modelPath: string,
@@ -60,11 +58,10 @@ function outOfMemory(
   plan: MemoryPlan | null,
   cause: unknown,
 ): QuernError {
-  const planned = plan === null ? "" : ` The plan was: ${describePlan(plan)}.`;
+  const planned = plan === null ? "" : `. The plan was: ${describePlan(plan)}`;
   return new QuernError(
     "model_does_not_fit",
-    `memory ran out while ${modelPath} was loaded (${message}).${planned} Give it fewer slots or less context ` +
-      "(--slots, --context-tokens), or free memory",
+    `memory ran out while ${modelPath} was loaded (${message}): ${OUT_OF_MEMORY_CURE}${planned}`,
     { cause },
   );
 }

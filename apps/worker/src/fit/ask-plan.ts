@@ -37,7 +37,8 @@ export async function askPlan(
       () => resolve(null),
     );
   });
-  child.send(options);
+  // An error means that the child dies at this moment, which its exit tells.
+  child.send(options, undefined, undefined, () => {});
   const report = await answer;
   await exited;
   signal.removeEventListener("abort", kill);

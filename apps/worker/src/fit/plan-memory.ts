@@ -1,11 +1,12 @@
+import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { kvCacheBytes, paddedContextTokens, type SlotSizes } from "@quern/shared/models/kv-cache";
 import type { BlockShape, ModelShape } from "./model-shape.ts";
 
 /** What of a model's memory can be chosen. */
 export interface PlanRequest extends SlotSizes {
-  flashAttention: "on" | "off" | "auto";
+  flashAttention: CatalogueEntry["flashAttention"];
   /** Layers on the GPU, the output head being one; `max`: all, `auto`: as many as fit. Without a GPU it is of no matter. */
-  gpuLayers: number | "max" | "auto";
+  gpuLayers: CatalogueEntry["gpuLayers"];
   /** Of all LoRA adapters together. */
   adapterBytes: number;
 }

@@ -115,7 +115,10 @@ test("no file, no GGUF, an unknown version, an empty file", async () => {
   await writeFile(path, "GGUF\x09\x00\x00\x00");
   await expect(readGgufHeader(path)).rejects.toMatchObject({ message: expect.stringContaining("version 9") });
   await writeFile(path, "");
-  await expect(readGgufHeader(path)).rejects.toMatchObject({ code: "model_file_invalid" });
+  await expect(readGgufHeader(path)).rejects.toMatchObject({
+    code: "model_file_invalid",
+    message: expect.stringContaining("it is empty; download it again"),
+  });
 });
 
 test("wherever it ends early, it is invalid", async () => {

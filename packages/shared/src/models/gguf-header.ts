@@ -93,6 +93,7 @@ async function openModelFile(path: string): Promise<FileHandle> {
 /** https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 async function parsePart(file: FileHandle): Promise<GgufPart> {
   const { size } = await file.stat();
+  if (size === 0) throw new UnreadableGguf("it is empty");
   const reader = new GgufReader(file, size);
   if (size < 4 || (await reader.magic()) !== "GGUF") throw new UnreadableGguf("it is not a GGUF file");
   const version = await reader.uint32();
