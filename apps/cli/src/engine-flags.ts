@@ -33,7 +33,7 @@ export function engineFlags(command: Command): Command {
     )
     .option(
       "--gpu <device>",
-      `${GPU_FORMS}; give it again to spread workers over GPUs in turn (default: all that llama.cpp finds)`,
+      `where a worker computes: ${GPU_FORMS}; give it again to spread workers over GPUs in turn (default: all that llama.cpp finds)`,
       (device: string, devices: string[] | undefined) => [...(devices ?? []), gpuChoice(device)],
     )
     .option(
@@ -42,7 +42,10 @@ export function engineFlags(command: Command): Command {
       layers,
     )
     .addOption(
-      new Option("--flash-attention <mode>", "(default: the catalogue's)").choices(["on", "off", "auto"]),
+      new Option(
+        "--flash-attention <mode>",
+        "fused attention, which takes less memory; q8_0 slots need it (default: the catalogue's)",
+      ).choices(["on", "off", "auto"]),
     );
 }
 

@@ -3,6 +3,7 @@ import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import type { GgufHeader } from "@quern/shared/models/gguf-header";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { EngineOptions } from "./engine/protocol.ts";
+import { headLength } from "./fit/model-shape.ts";
 import { kvTypesOf } from "./fit/settle-plan.ts";
 
 /** What one worker is told of its engine. null: what the catalogue says. */
@@ -70,7 +71,7 @@ function checkKvType(
   if (!kvTypesOf(header).includes(kvType)) {
     throw new QuernError(
       "config_invalid",
-      `${alias} has heads of ${header.keyLength} numbers, and a ${kvType} cache needs a multiple of 32: take kvType f16`,
+      `${alias} has heads of ${headLength(header)} numbers, and a ${kvType} cache needs a multiple of 32: take kvType f16`,
     );
   }
   if (kvType === "q8_0" && flashAttention === "off") {

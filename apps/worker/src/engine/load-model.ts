@@ -54,6 +54,7 @@ async function load(
     contextSize: options.contextTokens,
     batchSize: BATCH_TOKENS,
     threads: options.threads,
+    // The library leaves it off unless told.
     flashAttention: options.flashAttention === "auto" ? "auto" : options.flashAttention === "on",
     experimentalKvCacheKeyType: kvType,
     experimentalKvCacheValueType: kvType,

@@ -54,6 +54,12 @@ export function modelShape(header: GgufHeader): ModelShape | null {
   };
 }
 
+/** Numbers of one head's keys; llama.cpp takes the same where the file doesn't say. */
+export function headLength({ keyLength, tensors, headCount }: GgufHeader): number {
+  const [hidden = 0] = tensors.find(({ name }) => name === "token_embd.weight")?.shape ?? [];
+  return keyLength ?? hidden / (headCount ?? 1);
+}
+
 /** Weights that one token passes through: of each layer's experts only those in use. */
 export function activeParameters({ tensors, expertCount, expertUsedCount }: GgufHeader): number {
   const used = expertCount === null ? 1 : (expertUsedCount ?? expertCount) / expertCount;

@@ -1,7 +1,7 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GgufHeader } from "@quern/shared/models/gguf-header";
 import { describeChange, describePlan } from "./describe-plan.ts";
-import { modelShape } from "./model-shape.ts";
+import { headLength, modelShape } from "./model-shape.ts";
 import { fits, type Memories, type MemoryPlan, type PlanRequest, planMemory } from "./plan-memory.ts";
 import { proposeFit } from "./propose-fit.ts";
 
@@ -43,6 +43,5 @@ export function describeCure(
 
 /** llama.cpp quantizes the cache in blocks of 32 numbers, none of which may span two heads. */
 export function kvTypesOf(header: GgufHeader): PlanRequest["kvType"][] {
-  const length = header.keyLength ?? (modelShape(header)?.hidden ?? 0) / (header.headCount ?? 1);
-  return length % 32 === 0 ? ["f16", "q8_0"] : ["f16"];
+  return headLength(header) % 32 === 0 ? ["f16", "q8_0"] : ["f16"];
 }
