@@ -10,7 +10,7 @@ import { familyFacts } from "@quern/shared/models/qwen-families";
 import type { Architecture } from "@quern/testing/gguf/architecture";
 import { FAMILY_ANSWER, FAMILY_THOUGHT, writeFamilyModel } from "@quern/testing/gguf/family-model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineOptionsFor } from "../apps/worker/src/engine/engine-options.fixture.ts";
+import { engineOptions } from "../apps/worker/src/engine/engine-options.fixture.ts";
 import { EngineProcess } from "../apps/worker/src/engine-process/engine-process.ts";
 
 // Promise: a model of each Qwen family loads in llama.cpp and answers, as the catalogue says of it.
@@ -45,7 +45,13 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
     path = join(folder, `${family}-${architecture}.gguf`);
     await writeFamilyModel(path, { family, architecture, thinking, toolCalls });
     engine = await EngineProcess.start(
-      engineOptionsFor(path, { kvType: entry.kvType, sampling: entry.sampling, thinking, toolCalls }),
+      engineOptions(path, {
+        contextTokens: 1024,
+        kvType: entry.kvType,
+        sampling: entry.sampling,
+        thinking,
+        toolCalls,
+      }),
       new AbortController().signal,
     );
   });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "@quern/testing/cluster";
 import { freePort } from "@quern/testing/free-port";
+import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { type ChatCompletion, callApi } from "@quern/testing/jobs-api";
 import { startRedis } from "@quern/testing/redis-server";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -98,6 +99,7 @@ test("starts, answers, keeps its jobs over a restart, and stops with everything 
   const first = await startReady(["--workers", "2"]);
   expect((await ask(first.url)).choices[0]?.message.content).toContain("Paris");
   expect(first.output().match(/^ {2}curl /gm)).toHaveLength(4);
+  expect(first.output()).toMatch(/model loaded.*weights .*, KV .* for 8 × 1,024 tokens, compute .* to spare/);
   expect((await callApi<{ data: object[] }>(`${first.url}/v1/workers`)).data).toHaveLength(2);
   // Gateway, guardian, Redis, two workers with an engine each, and itself.
   expect(await first.processes()).toHaveLength(8);
@@ -181,6 +183,21 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
       return { args: ["--model", join(folder, "bad.gguf")] };
     },
     /bad\.gguf is not a GGUF file/,
+  ],
+  [
+    "a model that does not fit",
+    async () => {
+      await writeRandomModel(join(folder, "wide.gguf"), { contextLength: 2 ** 24 });
+      const size = ["--slots", "256", "--context-tokens", String(2 ** 24), "--gpu", "cpu"];
+      // Without the lines of the gateway, which starts and stops meanwhile.
+      return { args: ["--model", join(folder, "wide.gguf"), ...size], env: { QUERN_LOG_LEVEL: "error" } };
+    },
+    /the model does not fit: .*too little\. It fits with --slots \d+/,
+  ],
+  [
+    "a GPU that is not there",
+    async () => ({ args: ["--gpu", "99"], env: { CUDA_VISIBLE_DEVICES: "0", QUERN_LOG_LEVEL: "error" } }),
+    /asks for GPU 99, but CUDA_VISIBLE_DEVICES=0 shows 1/,
   ],
   ["an address for strangers", async () => ({ args: ["--host", "0.0.0.0"] }), /serves this machine only/],
   [

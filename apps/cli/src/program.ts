@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { CliConfig } from "./config.ts";
+import { fitCommand } from "./models/fit-command.ts";
 import { modelsCommand } from "./models/models-command.ts";
 import { upCommand } from "./up/up-command.ts";
 
@@ -13,5 +14,5 @@ export function createProgram(config: CliConfig): Command {
         new Command().showHelpAfterError("(--help shows what there is)"),
       ),
     )
-    .addCommand(modelsCommand(() => config.models));
+    .addCommand(modelsCommand(() => config.models).addCommand(fitCommand(config.childEnv)));
 }

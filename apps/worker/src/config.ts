@@ -1,12 +1,19 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { QuernError } from "@quern/shared/contract/errors";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
-import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
+import { GPU_CHOICE, GPU_FORMS } from "@quern/shared/models/gpu-choice";
+import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
-import type { EngineOptions } from "./engine/protocol.ts";
+import type { EngineSettings } from "./engine-options.ts";
+import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./engine-process/engine-process.ts";
+import { pinGpu } from "./engine-process/pin-gpu.ts";
+
+const layersSchema = z.union([z.enum(["max", "auto"]), z.coerce.number().int().min(0)], {
+  error: "max, auto, or how many layers",
+});
 
 const envSchema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
@@ -16,11 +23,21 @@ const envSchema = z.object({
   XDG_CACHE_HOME: z.string().optional(),
   HF_ENDPOINT: z.url().optional(),
   HF_TOKEN: z.string().optional(),
-  QUERN_SLOTS: z.coerce.number().int().min(1).max(512).optional(),
+  QUERN_SLOTS: z.coerce.number().int().min(1).max(MAX_SLOTS).optional(),
   QUERN_THREADS: z.coerce.number().int().min(1).max(512).optional(),
   QUERN_CORES: z.coerce.number().int().min(1).optional(),
   QUERN_CONTEXT_TOKENS: z.coerce.number().int().min(64).optional(),
   QUERN_ENGINE_DRIVER: z.enum(["batch", "sequence"]).default("batch"),
+  QUERN_GPU: z.string().regex(GPU_CHOICE, GPU_FORMS).optional(),
+  QUERN_GPU_LAYERS: layersSchema.optional(),
+  QUERN_FLASH_ATTENTION: z.enum(["on", "off", "auto"]).optional(),
+  QUERN_KV_TYPE: z.enum(["f16", "q8_0"]).optional(),
+  QUERN_LORAS: z.string().transform(toLoras).optional(),
+  QUERN_LOAD_TIMEOUT_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .max(86_400)
+    .default(DEFAULT_LOAD_TIMEOUT_MS / 1_000),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()
     .int()
@@ -32,11 +49,14 @@ const envSchema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.string().optional(),
 });
-export type WorkerEnv = z.infer<typeof envSchema>;
+export type WorkerEnv = z.infer<typeof envSchema> & {
+  /** All of it, for the engine child. */
+  inherited: NodeJS.ProcessEnv;
+};
 
 /** @throws QuernError `config_invalid` naming every variable at fault. */
 export function readEnv(env: NodeJS.ProcessEnv = process.env): WorkerEnv {
-  return parseEnv(envSchema, env);
+  return { ...parseEnv(envSchema, env), inherited: env };
 }
 
 export interface WorkerConfig {
@@ -49,18 +69,8 @@ export interface WorkerConfig {
     hfEndpoint: string | null;
     hfToken: string | null;
   };
-  engine: {
-    /** CPU threads; null: as many as there are cores and the catalogue allows. */
-    threads: number | null;
-    /** Of the machine's cores, those this worker may count as its own. */
-    cores: number;
-    /** null: what the catalogue says. */
-    slots: number | null;
-    contextTokens: number | null;
-    driver: EngineOptions["driver"];
-    /** Where the caches of declared system prompts are kept. */
-    stateDir: string;
-  };
+  engine: EngineSettings;
+  child: ChildSettings;
   /** How long an ended job and its events stay readable. */
   retentionSeconds: number;
   drainGraceMs: number;
@@ -68,6 +78,7 @@ export interface WorkerConfig {
   telemetry: boolean;
 }
 
+/** @throws QuernError `config_invalid` for a GPU that the environment hides. */
 export function toConfig(env: WorkerEnv): WorkerConfig {
   const cacheDir = defaultCacheDir({
     QUERN_MODEL_CACHE_DIR: env.QUERN_MODEL_CACHE_DIR,
@@ -89,6 +100,15 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
       driver: env.QUERN_ENGINE_DRIVER,
       stateDir: join(cacheDir, "warm-prefixes"),
+      kvType: env.QUERN_KV_TYPE ?? null,
+      flashAttention: env.QUERN_FLASH_ATTENTION ?? null,
+      gpuLayers: env.QUERN_GPU_LAYERS ?? null,
+      gpu: env.QUERN_GPU ?? null,
+      loras: env.QUERN_LORAS ?? null,
+    },
+    child: {
+      environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),
+      loadTimeoutMs: env.QUERN_LOAD_TIMEOUT_SECONDS * 1_000,
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
@@ -98,37 +118,10 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
   };
 }
 
-/**
- * What the engine child is told: the catalogue's entry, changed where the configuration says so.
- * @throws QuernError `config_invalid` when more context is asked for than the model was trained for: llama.cpp would
- * accept it silently, and answer nonsense past that point.
- */
-export function engineOptions(
-  engine: WorkerConfig["engine"],
-  telemetry: boolean,
-  entry: CatalogueEntry,
-  modelPath: string,
-  trainedContextTokens: number | null,
-): EngineOptions {
-  const limit = trainedContextTokens ?? Number.POSITIVE_INFINITY;
-  if (engine.contextTokens !== null && engine.contextTokens > limit) {
-    throw new QuernError(
-      "config_invalid",
-      `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
-    );
-  }
-  const { kvType, thinking, sampling, toolCalls, prefixSharing, systemPrompts } = entry;
-  const slots = engine.slots ?? entry.slots;
-  const contextTokens = engine.contextTokens ?? Math.min(entry.contextTokens, limit);
-  const threads = engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores);
-  const model = { modelPath, kvType, thinking, sampling, toolCalls, prefixSharing, systemPrompts };
-  return {
-    ...model,
-    slots,
-    contextTokens,
-    threads,
-    driver: engine.driver,
-    stateDir: engine.stateDir,
-    telemetry,
-  };
+/** `a.gguf,b.gguf=0.5`: paths, each with its scale where that is not 1. */
+function toLoras(text: string): LoraAdapter[] {
+  return text.split(",").map((part) => {
+    const [, path = part, scale = "1"] = /^(.*)=(-?\d+(?:\.\d+)?)$/.exec(part) ?? [];
+    return { path, scale: Number(scale) };
+  });
 }

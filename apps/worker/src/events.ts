@@ -21,15 +21,25 @@ export function workerEvents(log: Logger): WorkerEvents {
   const redisErrors = onceInAWhile();
   return {
     modelLoaded(model, options, facts, tookMs) {
-      const { architecture, parameters, experts, device } = facts;
+      const { architecture, parameters, activeParameters, experts, quantization, device, gpuLayers } = facts;
       log.info(
         {
           model,
           architecture,
           parameters: withUnit(parameters),
-          experts: experts === null ? "dense" : `${experts.used} of ${experts.total} active`,
+          ...(experts === null
+            ? { experts: "dense" }
+            : {
+                experts: `${experts.used} of ${experts.total} active`,
+                active_parameters: withUnit(activeParameters),
+              }),
+          quantization,
+          trained_context_tokens: facts.trainedContextTokens,
           device,
+          ...(device === "cpu" ? {} : { gpu_layers: gpuLayers }),
+          ...(facts.memory === null ? {} : { planned: facts.memory }),
           slots: options.slots,
+          kv_type: options.kvType,
           context_tokens_per_slot: options.contextTokens,
           threads: options.threads,
           weights: mebibytes(facts.weightsBytes),

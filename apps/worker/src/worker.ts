@@ -9,11 +9,12 @@ import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
-import { engineOptions, type WorkerConfig } from "./config.ts";
+import type { WorkerConfig } from "./config.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
 import { RunningJobs } from "./consumer/running-jobs.ts";
 import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
+import { engineOptions } from "./engine-options.ts";
 import { EngineSupervisor } from "./engine-process/engine-supervisor.ts";
 import { type WorkerEvents, workerEvents } from "./events.ts";
 import { downloadProgress } from "./model-download.ts";
@@ -50,7 +51,7 @@ async function prepareModel(
     ...(hfToken === null ? {} : { hfToken }),
   });
   const header = await readGgufHeader(modelPath);
-  return { entry, options: engineOptions(engine, telemetry, entry, modelPath, header.contextLength) };
+  return { entry, options: engineOptions(engine, telemetry, entry, modelPath, header) };
 }
 
 interface RunningWorker extends AsyncDisposable {
@@ -97,6 +98,7 @@ async function startWorker(
       restartFailed: events.engineRestartFailed,
     },
     stop,
+    config.child,
   );
   started.defer(() => engines.close());
   const facts = engines.facts;

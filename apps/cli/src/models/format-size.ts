@@ -11,12 +11,6 @@ export function formatModelSize({ bytes, basis }: ModelSize): string {
   return basis === "known" ? formatBytes(bytes) : `≈ ${formatBytes(bytes)}`;
 }
 
-/** Binary units, as GPUs and memory are sold. */
-export function formatGib(bytes: number): string {
-  const gib = bytes / 1024 ** 3;
-  return gib < 0.1 ? `${Math.ceil(gib * 1024)} MiB` : `${gib.toFixed(1)} GiB`;
-}
-
 /** 7.62e9 → `7.6B`; a mixture of experts with its active ones, as Qwen names them: `30.5B A3.3B`. */
 export function formatParameters({ total, active }: { total: number; active: number }): string {
   return active < total ? `${billions(total)} A${billions(active)}` : billions(total);

@@ -182,6 +182,23 @@ test("recommend says what fits, why, and the command; as JSON everything it weig
   );
 });
 
+test("the command that recommend gives is set up as what it counted", async () => {
+  const flags = ["--task", "general", "--vram", "15", "--ram", "16", "--context", "32768", "--json"];
+  await run("recommend", ...flags);
+  const fitting: Candidate[] = JSON.parse(output).candidates.filter(({ fit }: Candidate) => fit.fits);
+  const setUps = fitting.map(({ fit, command }) => {
+    expect(command.includes(" --kv-type q8_0")).toBe(fit.kvType === "q8_0");
+    expect(command.includes(" --gpu-layers auto")).toBe(fit.placement === "gpu+ram");
+    return `${fit.placement} ${fit.kvType}`;
+  });
+  expect(new Set(setUps)).toEqual(new Set(["gpu q8_0", "gpu+ram f16"]));
+});
+
+interface Candidate {
+  fit: { fits: boolean; kvType: string; placement: string };
+  command: string;
+}
+
 test.each([
   [["--vram", "12"], /required option '--task/],
   [["--task", "cooking"], /Allowed choices are general, reasoning, maths, coding, multilingual/],

@@ -1,7 +1,9 @@
 import { loadCatalogue } from "@quern/shared/models/catalogue";
+import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
 import { PURPOSES, type Purpose } from "@quern/shared/models/purposes";
 import { type RecommendationWish, recommend } from "@quern/shared/models/recommend";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { integerFrom } from "../engine-flags.ts";
 import { recommendationJson, recommendationText } from "./recommendation-text.ts";
 
 const GIB = 1024 ** 3;
@@ -18,7 +20,7 @@ export function recommendCommand(modelsFile: () => string): Command {
       gibibytes,
     )
     .option("--context <tokens>", "prompt and answer of a job together", integerFrom(64, 2 ** 20), 8_192)
-    .option("--slots <count>", "jobs that run at the same time", integerFrom(1, 256), 4)
+    .option("--slots <count>", "jobs that run at the same time", integerFrom(1, MAX_SLOTS), 4)
     .option("--json", "every candidate, for machines")
     .action(async (flags: RecommendFlags) => {
       const { entries } = await loadCatalogue(modelsFile());
@@ -56,12 +58,4 @@ function gibibytes(text: string): number {
   const value = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 100_000) return value * GIB;
   throw new InvalidArgumentError("It must be a number of GiB, like 12 or 7.5.");
-}
-
-function integerFrom(lowest: number, highest: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= lowest && value <= highest) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${lowest} to ${highest}.`);
-  };
 }

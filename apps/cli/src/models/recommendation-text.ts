@@ -1,10 +1,11 @@
+import { formatGib } from "@quern/shared/models/format-gib";
 import type {
   Candidate,
   Placement,
   Recommendation,
   RecommendationWish,
 } from "@quern/shared/models/recommend";
-import { formatGib, formatParameters } from "./format-size.ts";
+import { formatParameters } from "./format-size.ts";
 import { textTable } from "./text-table.ts";
 
 const MAX_ROWS = 6;
@@ -71,8 +72,10 @@ function commands(candidates: readonly Candidate[], wish: RecommendationWish): s
 function commandOf({ spec, fit }: Candidate, { purpose, slots, contextTokens }: RecommendationWish): string {
   // Nothing serves vectors yet, so there is nothing to start.
   if (purpose === "embedding") return `npx quern models pull ${spec}`;
-  const command = `npm start -- --model ${spec} --slots ${slots} --context-tokens ${contextTokens}`;
-  return fit.fits && fit.kvType === "q8_0" ? `${command}   # with kvType: q8_0 in models.yaml` : command;
+  const flags = [`--model ${spec}`, `--slots ${slots}`, `--context-tokens ${contextTokens}`];
+  if (fit.fits && fit.kvType === "q8_0") flags.push("--kv-type q8_0");
+  if (fit.fits && fit.placement === "gpu+ram") flags.push("--gpu-layers auto");
+  return `npm start -- ${flags.join(" ")}`;
 }
 
 /** The better models that don't fit, and what would make them. */
@@ -106,6 +109,6 @@ function missText({ spec, fit }: Candidate): string {
   const instead =
     fit.slots === 0
       ? ""
-      : `; ${fit.slots} ${fit.slots === 1 ? "slot" : "slots"} of this context would fit with kvType: q8_0`;
+      : `; ${fit.slots} ${fit.slots === 1 ? "slot" : "slots"} of this context would fit with --kv-type q8_0`;
   return `Does not fit: ${spec}, ${formatGib(fit.shortBytes)} too large${instead}.`;
 }

@@ -1,10 +1,11 @@
 import { relative } from "node:path";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
+import { formatGib } from "@quern/shared/models/format-gib";
 import { estimateMemory, kvBytesPerTokenF16 } from "@quern/shared/models/memory-estimate";
 import { findModelFile, modelFileBytes } from "@quern/shared/models/model-files";
 import { servedQuantization, sizeOf } from "@quern/shared/models/model-size";
 import { describeModelSource, type ModelSource } from "@quern/shared/models/model-source";
-import { formatBytes, formatGib, formatModelSize, formatParameters } from "./format-size.ts";
+import { formatBytes, formatModelSize, formatParameters } from "./format-size.ts";
 
 const LABEL_WIDTH = 18;
 
@@ -37,6 +38,7 @@ export async function showModel(entry: CatalogueEntry, cacheDir: string): Promis
       position === 0 ? "good for" : "",
       `${purpose} (${level}): ${reason}`,
     ]),
+    ["LoRA", entry.loras.map(({ path, scale }) => `${path} × ${scale}`).join(", ") || null],
     ["threads", entry.maxThreads === null ? null : `at most ${entry.maxThreads}`],
   ];
   return facts
@@ -73,7 +75,7 @@ function memoryText(entry: CatalogueEntry, hereBytes: number | null): string | n
   const { totalBytes, kvBytes } = estimateMemory({
     ...entry,
     weightsBytes,
-    kvBytesPerTokenF16: kvBytesPerTokenF16(entry.attention),
+    attention: entry.attention,
   });
   return `${formatGib(totalBytes)}, ${formatGib(kvBytes)} of it for the slots`;
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { CliConfig } from "../config.ts";
+import { type EngineFlags, engineFlags, integerFrom } from "../engine-flags.ts";
 import { stopSignals } from "./stop-signals.ts";
 import { runUp } from "./up.ts";
 
@@ -12,9 +13,7 @@ export interface UpOptions {
   models: string[];
   /** Of each model. */
   workers: number;
-  /** null: what the catalogue says. */
-  slots: number | null;
-  contextTokens: number | null;
+  engine: EngineFlags;
   /** Of each worker's engine; null: its share of the cores, as far as the model gains from them. */
   threads: number | null;
   /** Each worker's share. */
@@ -27,7 +26,7 @@ const MAX_CORES = 16;
 
 /** `quern up`, which is what `npm start` runs. */
 export function upCommand(config: CliConfig): Command {
-  return new Command("up")
+  const up = new Command("up")
     .description("Run all of Quern on this machine: Redis (unless REDIS_URL names one), a gateway, workers.")
     .option("--port <port>", "where the gateway listens", integerFrom(0, 65_535), 8_080)
     .option("--host <address>", "which address; without API keys loopback only", "127.0.0.1")
@@ -39,20 +38,11 @@ export function upCommand(config: CliConfig): Command {
     )
     .option("--workers <count>", "workers of each model", integerFrom(1, 64), 1)
     .option(
-      "--slots <count>",
-      "jobs that a worker runs at once (default: the catalogue's)",
-      integerFrom(1, 512),
-    )
-    .option(
       "--threads <count>",
       "CPU threads of each worker (default: the cores, shared)",
       integerFrom(1, 512),
-    )
-    .option(
-      "--context-tokens <count>",
-      "prompt and answer of a job together (default: the catalogue's)",
-      integerFrom(64, 2 ** 24),
-    )
+    );
+  return engineFlags(up)
     .addHelpText("after", EXAMPLES)
     .action(async (flags: UpFlags) => {
       const signals = stopSignals();
@@ -65,17 +55,16 @@ Examples:
   npm start                                                  the demo model
   npm start -- --model qwen3-8b --slots 16                   one of models.yaml, downloaded at the first start
   npm start -- --model ./a.gguf --model ./b.gguf             two models, a worker each
+  npm start -- --model qwen3-8b --workers 2 --gpu 0 --gpu 1  a worker on each of two GPUs
   REDIS_URL=redis://127.0.0.1:6379 npm start                 with a Redis of your own`;
 
-interface UpFlags {
+interface UpFlags extends EngineFlags {
   port: number;
   host: string;
   dataDir: string;
   model?: string[];
   workers: number;
-  slots?: number;
   threads?: number;
-  contextTokens?: number;
 }
 
 function toOptions(flags: UpFlags): UpOptions {
@@ -87,17 +76,8 @@ function toOptions(flags: UpFlags): UpOptions {
     dataDir: flags.dataDir,
     models,
     workers: flags.workers,
-    slots: flags.slots ?? null,
-    contextTokens: flags.contextTokens ?? null,
+    engine: flags,
     threads: flags.threads ?? null,
     cores: Math.min(Math.max(share, 1), MAX_CORES),
-  };
-}
-
-function integerFrom(lowest: number, highest: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= lowest && value <= highest) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${lowest} to ${highest}.`);
   };
 }

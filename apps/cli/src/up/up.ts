@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import { findOrInstallRedis } from "@quern/shared/process/redis-binary";
 import type { CliConfig } from "../config.ts";
+import { engineVariables } from "../engine-flags.ts";
 import { checkPort } from "./check-port.ts";
 import { checkOwnRedis, withoutPassword } from "./own-redis.ts";
 import { prepareModels } from "./prepare-models.ts";
@@ -63,9 +64,9 @@ async function start(
     },
     console.error,
   );
-  const workers = options.models.flatMap((model) =>
-    Array.from({ length: options.workers }, () => workerOf(model, options, env)),
-  );
+  const workers = options.models
+    .flatMap((model) => Array.from({ length: options.workers }, () => model))
+    .map((model, worker) => workerOf(model, worker, options, env));
   const children = [gateway, ...workers];
   started.push(async (force) => {
     await Promise.all(children.map((child) => child.stop(force)));
@@ -100,8 +101,12 @@ async function findRedis(
   return redis.url;
 }
 
-function workerOf(model: string, options: UpOptions, env: NodeJS.ProcessEnv): SupervisedChild {
-  const { slots, threads, cores, contextTokens } = options;
+function workerOf(
+  model: string,
+  worker: number,
+  { engine, threads, cores }: UpOptions,
+  env: NodeJS.ProcessEnv,
+): SupervisedChild {
   return new SupervisedChild(
     {
       name: `worker of ${model}`,
@@ -112,8 +117,7 @@ function workerOf(model: string, options: UpOptions, env: NodeJS.ProcessEnv): Su
         QUERN_CORES: String(cores),
         QUERN_DRAIN_GRACE_SECONDS: String(WORKER_DRAIN_GRACE_SECONDS),
         ...(threads === null ? {} : { QUERN_THREADS: String(threads) }),
-        ...(slots === null ? {} : { QUERN_SLOTS: String(slots) }),
-        ...(contextTokens === null ? {} : { QUERN_CONTEXT_TOKENS: String(contextTokens) }),
+        ...engineVariables(engine, worker),
       },
     },
     console.error,

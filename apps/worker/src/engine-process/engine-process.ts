@@ -13,12 +13,24 @@ import type {
   GenerationEvent,
   LoadedModelFacts,
 } from "../engine/protocol.ts";
+import { explainLoadDeath } from "./load-death.ts";
 
 const ENGINE_MAIN = new URL("../engine/main.ts", import.meta.url);
 
 /** Enough of what a dying child wrote to name its assertion. */
 const KEPT_OUTPUT_CHARACTERS = 2_000;
 const CLOSE_TIMEOUT_MS = 5_000;
+
+/** What a child is given beside its options. */
+export interface ChildSettings {
+  /** null: this process's own. */
+  environment: NodeJS.ProcessEnv | null;
+  loadTimeoutMs: number;
+}
+
+/** Long enough for the largest models from a slow disk. */
+export const DEFAULT_LOAD_TIMEOUT_MS = 600_000;
+const DEFAULT_CHILD: ChildSettings = { environment: null, loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS };
 
 /** The child died under this generation. Its text so far is void; the request may be tried again. */
 export class EngineDied extends Error {
@@ -47,9 +59,20 @@ export class EngineProcess {
   readonly #counts = new Map<string, Pending<number>>();
   #nextCountId = 1;
 
-  /** @throws QuernError `model_load_failed`; a child that dies while it loads counts as that too. */
-  static async start(options: EngineOptions, signal: AbortSignal): Promise<EngineProcess> {
-    const child = fork(ENGINE_MAIN, { execArgv: [], stdio: ["ignore", "pipe", "pipe", "ipc"] });
+  /**
+   * @throws QuernError of `loadModel`'s; also `model_load_failed` for a child that dies while it loads or takes longer
+   * than `loadTimeoutMs`, and `model_does_not_fit` for one that dies for want of memory. No child is left behind.
+   */
+  static async start(
+    options: EngineOptions,
+    signal: AbortSignal,
+    { environment, loadTimeoutMs }: ChildSettings = DEFAULT_CHILD,
+  ): Promise<EngineProcess> {
+    const child = fork(ENGINE_MAIN, {
+      execArgv: [],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      ...(environment === null ? {} : { env: environment }),
+    });
     const kill = () => child.kill("SIGKILL");
     process.once("exit", kill);
     signal.addEventListener("abort", kill, { once: true });
@@ -58,16 +81,15 @@ export class EngineProcess {
       process.off("exit", kill);
       return code === 0 ? null : describeDeath(code, exitSignal, output());
     });
+    const timeOut = rejectAfter(loadTimeoutMs, options.modelPath);
     try {
       send(child, { type: "load", options });
       const facts = await Promise.race([
         firstReport(child),
         exited.then((death) => {
-          throw new QuernError(
-            "model_load_failed",
-            `the engine died while loading: ${death ?? "it just ended"}`,
-          );
+          throw explainLoadDeath(options.modelPath, death ?? "it just ended", output());
         }),
+        timeOut.rejected,
       ]);
       return new EngineProcess(child, facts, exited);
     } catch (error) {
@@ -75,6 +97,7 @@ export class EngineProcess {
       await exited;
       throw error;
     } finally {
+      timeOut.clear();
       signal.removeEventListener("abort", kill);
     }
   }
@@ -172,6 +195,20 @@ async function firstReport(child: ChildProcess): Promise<LoadedModelFacts> {
   throw report.type === "load_failed"
     ? fromJobError(report.error)
     : new Error(`the engine began with a report of type ${report.type}`);
+}
+
+function rejectAfter(timeoutMs: number, modelPath: string): { rejected: Promise<never>; clear: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const seconds = timeoutMs / 1_000;
+    reject(
+      new QuernError(
+        "model_load_failed",
+        `${modelPath} was not loaded within ${seconds} s: raise QUERN_LOAD_TIMEOUT_SECONDS, or put it on a faster disk`,
+      ),
+    );
+  }, timeoutMs);
+  return { rejected: promise, clear: () => clearTimeout(timer) };
 }
 
 /** false when the channel is closed already; the exit says why. */

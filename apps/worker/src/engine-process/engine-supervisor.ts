@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineOptions, LoadedModelFacts } from "../engine/protocol.ts";
-import { EngineProcess } from "./engine-process.ts";
+import { type ChildSettings, EngineProcess } from "./engine-process.ts";
 
 /** The first restart is immediate; an engine that keeps dying is given more and more time. */
 const FIRST_RETRY_DELAY_MS = 250;
@@ -21,26 +21,34 @@ export interface EngineSupervisorEvents {
 export class EngineSupervisor {
   readonly facts: LoadedModelFacts;
   readonly #options: EngineOptions;
+  readonly #child: ChildSettings;
   readonly #events: EngineSupervisorEvents;
   readonly #closing = new AbortController();
   #engine: EngineProcess | null = null;
   #kept: Promise<void> = Promise.resolve();
   #waiters: ((engine: EngineProcess | null) => void)[] = [];
 
-  /** @throws QuernError `model_load_failed`. An abort of `signal` stops the loading. */
+  /** @throws QuernError as `EngineProcess.start` does. An abort of `signal` stops the loading. */
   static async start(
     options: EngineOptions,
     events: EngineSupervisorEvents,
     signal: AbortSignal,
+    child: ChildSettings,
   ): Promise<EngineSupervisor> {
-    const engine = await EngineProcess.start(options, signal);
-    const supervisor = new EngineSupervisor(options, events, engine.facts);
+    const engine = await EngineProcess.start(options, signal, child);
+    const supervisor = new EngineSupervisor(options, child, events, engine.facts);
     supervisor.#kept = supervisor.#keepRunning(engine);
     return supervisor;
   }
 
-  private constructor(options: EngineOptions, events: EngineSupervisorEvents, facts: LoadedModelFacts) {
+  private constructor(
+    options: EngineOptions,
+    child: ChildSettings,
+    events: EngineSupervisorEvents,
+    facts: LoadedModelFacts,
+  ) {
     this.#options = options;
+    this.#child = child;
     this.#events = events;
     this.facts = facts;
   }
@@ -105,7 +113,7 @@ export class EngineSupervisor {
     for (let delayMs = FIRST_RETRY_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_DELAY_MS)) {
       if (this.#closing.signal.aborted) return null;
       try {
-        return await EngineProcess.start(this.#options, this.#closing.signal);
+        return await EngineProcess.start(this.#options, this.#closing.signal, this.#child);
       } catch (error) {
         if (this.#closing.signal.aborted) return null;
         this.#events.restartFailed(error as Error, delayMs);

@@ -1,14 +1,18 @@
 import type { EngineOptions } from "./protocol.ts";
 
-/** A greedy engine of one thread, for tests. */
-export function engineOptionsFor(modelPath: string, changes: Partial<EngineOptions> = {}): EngineOptions {
+/** A greedy engine of one small slot on one thread of the CPU, as tests need it most. */
+export function engineOptions(modelPath: string, changes: Partial<EngineOptions> = {}): EngineOptions {
   return {
     modelPath,
     slots: 1,
-    contextTokens: 1024,
+    contextTokens: 256,
     threads: 1,
     kvType: "f16",
-    thinking: "optional",
+    flashAttention: "auto",
+    gpuLayers: "max",
+    gpu: "cpu",
+    loras: [],
+    thinking: "never",
     toolCalls: "hermes",
     sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
     prefixSharing: "tenant",

@@ -1,14 +1,16 @@
+import { cacheKey } from "./cache-key.ts";
+import type { Driver } from "./driver/driver.ts";
 import { JobChoices } from "./job-choices.ts";
 import { toJobError } from "./job-error.ts";
 import type { LoadedModel } from "./load-model.ts";
-import { modelFingerprint } from "./model-fingerprint.ts";
+import type { PromptReader } from "./prompt/prompt-reader.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
 import { systemPrefix } from "./prompt/system-prefix.ts";
 import type { EngineOptions, EngineRequest, GenerationEvent } from "./protocol.ts";
 import { RequestReader } from "./request-reader.ts";
 import { StepCost } from "./schedule/step-cost.ts";
 import { StepLoop, type StepRecord } from "./step-loop.ts";
-import { prepareWarmPrefixes, type WarmPrefixes } from "./warm-prefixes.ts";
+import { prepareWarmPrefixes, WarmPrefixes } from "./warm-prefixes.ts";
 
 /** Before anything is measured: a CPU pays for every row, a GPU for every pass over the weights. */
 const ROWS_PER_PASS = { cpu: 0.5, gpu: 12 };
@@ -32,11 +34,13 @@ export class Engine {
   /** Ready when the caches of the declared system prompts are. */
   static async start(loaded: LoadedModel, options: EngineOptions, observer: EngineObserver): Promise<Engine> {
     const reader = new RequestReader(loaded, options);
-    const prefixes = options.systemPrompts.map((prompt) => systemPrefix(reader.readPrompt, prompt));
-    const modelKey = `${await modelFingerprint(options.modelPath)}-${options.kvType}`;
-    const place = { folder: options.stateDir, modelKey };
-    const warmPrefixes = await prepareWarmPrefixes(loaded.driver, prefixes, place);
-    return new Engine(loaded, options, observer, reader, warmPrefixes);
+    return new Engine(
+      loaded,
+      options,
+      observer,
+      reader,
+      await warmUp(loaded.driver, options, reader.readPrompt),
+    );
   }
 
   private constructor(
@@ -97,4 +101,17 @@ export class Engine {
   close(): void {
     this.#loop.close();
   }
+}
+
+async function warmUp(
+  driver: Driver,
+  options: EngineOptions,
+  readPrompt: PromptReader,
+): Promise<WarmPrefixes> {
+  if (options.systemPrompts.length === 0) return new WarmPrefixes([]);
+  const prefixes = options.systemPrompts.map((prompt) => systemPrefix(readPrompt, prompt));
+  return prepareWarmPrefixes(driver, prefixes, {
+    folder: options.stateDir,
+    modelKey: await cacheKey(options),
+  });
 }

@@ -1,7 +1,14 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import { getLlama, type Llama, type LlamaContext, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
+import { type GgufHeader, readGgufHeader } from "@quern/shared/models/gguf-header";
+import { GgufFileType, type Llama, type LlamaContext, type LlamaModel } from "node-llama-cpp";
+import { checkAdapters } from "../fit/adapters.ts";
+import { describePlan } from "../fit/describe-plan.ts";
+import { activeParameters } from "../fit/model-shape.ts";
+import { BATCH_TOKENS, type MemoryPlan } from "../fit/plan-memory.ts";
+import { planFor, requireFit } from "../fit/settle-plan.ts";
 import type { Driver } from "./driver/driver.ts";
 import { openDriver } from "./driver/open-driver.ts";
+import { explainLoadFailure } from "./load-failure.ts";
+import { type OpenDevice, openDevice } from "./open-device.ts";
 import type { EngineOptions, LoadedModelFacts } from "./protocol.ts";
 
 export interface LoadedModel extends AsyncDisposable {
@@ -11,83 +18,89 @@ export interface LoadedModel extends AsyncDisposable {
   readonly facts: LoadedModelFacts;
 }
 
-/** Most tokens of one decode: enough for a step over many slots, or one chunk of a prompt. */
-const STEP_TOKENS = 512;
-
-/** @throws QuernError `model_load_failed` with what llama.cpp said. */
+/**
+ * Plans the memory, then loads.
+ * @throws QuernError `model_does_not_fit` before anything is loaded, `model_file_missing`, `model_file_invalid`,
+ * `config_invalid` for a GPU that isn't there, `model_load_failed` with what llama.cpp said.
+ */
 export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
   const complaints: string[] = [];
+  let plan: MemoryPlan | null = null;
   try {
-    // Prebuilt binaries only: an engine must not start a compiler. More threads than cores stall each other.
-    const llama = await getLlama({
-      build: "never",
-      maxThreads: options.threads,
-      logLevel: LlamaLogLevel.warn,
-      logger: (level, message) => {
-        if (level === LlamaLogLevel.error || level === LlamaLogLevel.fatal) complaints.push(message.trim());
-      },
-    });
-    // Without the check a file with NaN weights loads, and silently answers nonsense.
-    const model = await llama.loadModel({ modelPath: options.modelPath, checkTensors: true });
-    const { slots, contextTokens } = options;
-    const stepTokens = Math.max(STEP_TOKENS, slots);
-    const context = await model.createContext({
-      sequences: slots,
-      contextSize: contextTokens,
-      batchSize: stepTokens,
-      threads: options.threads,
-      // The library leaves it off unless told; llama.cpp uses it wherever the device can, as llama-server does.
-      flashAttention: "auto",
-      experimentalKvCacheKeyType: options.kvType === "q8_0" ? "Q8_0" : "F16",
-      experimentalKvCacheValueType: options.kvType === "q8_0" ? "Q8_0" : "F16",
-    });
-    const sizes = { slots, slotTokens: contextTokens, stepTokens };
-    const driver = openDriver({ llama, model, context }, { driver: options.driver, ...sizes });
-    return {
-      llama,
-      model,
-      driver,
-      facts: { ...factsOf(llama, model, context), driver: driver.name },
-      [Symbol.asyncDispose]: async () => {
-        await context.dispose();
-        await model.dispose();
-        await llama.dispose();
-      },
-    };
+    const header = await readGgufHeader(options.modelPath);
+    const request = { ...options, adapterBytes: await checkAdapters(options.loras, header) };
+    const opened = await openDevice(options, (message) => complaints.push(message));
+    plan = planFor(header, request, opened.memories);
+    if (plan !== null) requireFit(plan, header, request, opened.memories);
+    return await load(options, header, opened, plan);
   } catch (error) {
-    const said = [error instanceof Error ? error.message : String(error), ...complaints.slice(-3)];
-    throw new QuernError(
-      "model_load_failed",
-      `llama.cpp can't load ${options.modelPath}: ${said.join("; ")}`,
-      {
-        cause: error,
-      },
-    );
+    throw await explainLoadFailure(error, complaints, options.modelPath, plan);
   }
 }
 
-function factsOf(llama: Llama, model: LlamaModel, context: LlamaContext): Omit<LoadedModelFacts, "driver"> {
-  const { fileInfo } = model;
-  const tensors = fileInfo.fullTensorInfo ?? fileInfo.tensorInfo ?? [];
-  const architecture = fileInfo.architectureMetadata as { expert_count?: number; expert_used_count?: number };
-  const sizes = [model.memoryUsage, context.memoryUsage].map(({ ram, vram }) => ram + vram);
+async function load(
+  options: EngineOptions,
+  header: GgufHeader,
+  { llama, device }: OpenDevice,
+  plan: MemoryPlan | null,
+): Promise<LoadedModel> {
+  const model = await llama.loadModel({
+    modelPath: options.modelPath,
+    gpuLayers: plan?.gpuLayers ?? options.gpuLayers,
+    // Without the check a file with NaN weights loads, and silently answers nonsense.
+    checkTensors: true,
+  });
+  const kvType = options.kvType === "q8_0" ? "Q8_0" : "F16";
+  const context = await model.createContext({
+    sequences: options.slots,
+    contextSize: options.contextTokens,
+    batchSize: BATCH_TOKENS,
+    threads: options.threads,
+    // The library leaves it off unless told.
+    flashAttention: options.flashAttention === "auto" ? "auto" : options.flashAttention === "on",
+    experimentalKvCacheKeyType: kvType,
+    experimentalKvCacheValueType: kvType,
+    lora: { adapters: options.loras.map(({ path, scale }) => ({ filePath: path, scale })) },
+  });
+  const { slots, contextTokens } = options;
+  const sizes = { slots, slotTokens: contextTokens, stepTokens: BATCH_TOKENS };
+  const driver = openDriver({ llama, model, context }, { driver: options.driver, ...sizes });
   return {
-    architecture: fileInfo.metadata.general.architecture,
-    parameters: tensors.reduce((sum, { dimensions }) => sum + product(dimensions), 0),
-    experts: architecture.expert_count
-      ? {
-          total: architecture.expert_count,
-          used: architecture.expert_used_count ?? architecture.expert_count,
-        }
-      : null,
-    trainedContextTokens: model.trainContextSize,
-    fileBytes: model.size,
-    weightsBytes: sizes[0] ?? 0,
-    contextBytes: sizes[1] ?? 0,
-    device: llama.gpu === false ? "cpu" : llama.gpu,
+    llama,
+    model,
+    driver,
+    facts: { ...factsOf(header, model, context, device, plan), driver: driver.name },
+    [Symbol.asyncDispose]: async () => {
+      await context.dispose();
+      await model.dispose();
+      await llama.dispose();
+    },
   };
 }
 
-function product(dimensions: readonly (number | bigint)[]): number {
-  return dimensions.reduce((size: number, dimension) => size * Number(dimension), 1);
+function factsOf(
+  header: GgufHeader,
+  model: LlamaModel,
+  context: LlamaContext,
+  device: string,
+  plan: MemoryPlan | null,
+): Omit<LoadedModelFacts, "driver"> {
+  const { architecture, parameterCount, expertCount, expertUsedCount, fileType } = header;
+  const [weightsBytes = 0, contextBytes = 0] = [model.memoryUsage, context.memoryUsage].map(
+    ({ ram, vram }) => ram + vram,
+  );
+  return {
+    architecture,
+    parameters: parameterCount,
+    activeParameters: Math.round(activeParameters(header)),
+    experts: expertCount === null ? null : { total: expertCount, used: expertUsedCount ?? expertCount },
+    quantization: fileType === null ? null : (GgufFileType[fileType]?.replace(/^(MOSTLY|ALL)_/, "") ?? null),
+    trainedContextTokens: model.trainContextSize,
+    fileBytes: model.size,
+    weightsBytes,
+    contextBytes,
+    device,
+    gpuLayers: model.gpuLayers,
+    memory: plan === null ? null : describePlan(plan),
+  };
 }

@@ -1,6 +1,8 @@
 import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
+import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
+import type { PlanRequest } from "../fit/plan-memory.ts";
 import type { Delta } from "./output/delta.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
 
@@ -12,7 +14,12 @@ export interface EngineOptions {
   /** Prompt and completion of one slot together. */
   contextTokens: number;
   threads: number;
-  kvType: "f16" | "q8_0";
+  kvType: PlanRequest["kvType"];
+  flashAttention: PlanRequest["flashAttention"];
+  gpuLayers: PlanRequest["gpuLayers"];
+  /** `cpu`, the one GPU that its child sees, or null: whatever llama.cpp finds. */
+  gpu: string | null;
+  loras: LoraAdapter[];
   thinking: ModelDescription["thinking"];
   /** How the model writes calls of tools; `none`: it has not learned to. */
   toolCalls: "hermes" | "xml" | "none";
@@ -41,14 +48,22 @@ export interface EngineRequest {
 export interface LoadedModelFacts {
   architecture: string;
   parameters: number;
+  /** Those that one token passes through: all of a dense model's. */
+  activeParameters: number;
   experts: { total: number; used: number } | null;
+  /** Of most of the weights, like `Q4_K_M`; null: the file does not say. */
+  quantization: string | null;
   trainedContextTokens: number;
   fileBytes: number;
   weightsBytes: number;
   contextBytes: number;
   driver: "batch" | "sequence";
-  /** `cpu`, or the compute layer that runs it: cuda, metal, vulkan. */
+  /** `cpu`, or what computes (cuda, metal, vulkan) and which one if it is pinned: `cuda:0`. */
   device: string;
+  /** Layers on the GPU, the output head being one. */
+  gpuLayers: number;
+  /** The plan it was loaded by, as a line for people; null: its header allows none. */
+  memory: string | null;
 }
 
 /** Unix milliseconds with fractions. */

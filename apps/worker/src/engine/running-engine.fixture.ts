@@ -1,6 +1,6 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { Engine } from "./engine.ts";
-import { engineOptionsFor } from "./engine-options.fixture.ts";
+import { engineOptions } from "./engine-options.fixture.ts";
 import { loadModel } from "./load-model.ts";
 import type { Delta } from "./output/delta.ts";
 import type { EngineOptions, Generated, GenerationEvent } from "./protocol.ts";
@@ -27,7 +27,7 @@ export async function startEngine(
   modelPath: string,
   changes: Partial<EngineOptions> = {},
 ): Promise<RunningEngine> {
-  const options = engineOptionsFor(modelPath, changes);
+  const options = engineOptions(modelPath, { contextTokens: 1024, thinking: "optional", ...changes });
   const loaded = await loadModel(options);
   const requests = new Map<string, RunningRequest & Omit<PromiseWithResolvers<Generated>, "promise">>();
   const steps: StepRecord[] = [];

@@ -28,6 +28,7 @@ export type ErrorCode =
   | "model_file_missing"
   | "model_file_invalid"
   | "model_load_failed"
+  | "model_does_not_fit"
   | "download_failed"
   | "checksum_mismatch"
   | "port_in_use"

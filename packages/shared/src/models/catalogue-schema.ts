@@ -2,7 +2,9 @@ import { z } from "zod";
 import type { Sampling } from "../contract/generation.ts";
 import { factsSchema } from "./entry-facts.ts";
 import { modelSourceSchema } from "./entry-source.ts";
-import type { AttentionShape, KvType } from "./memory-estimate.ts";
+import { type KvType, MAX_SLOTS } from "./kv-cache.ts";
+import { type LoraAdapter, loraAdapterSchema } from "./lora-adapter.ts";
+import type { AttentionShape } from "./memory-estimate.ts";
 import type { ModelSource } from "./model-source.ts";
 import type { GoodFor } from "./purposes.ts";
 import type { QwenFamily } from "./qwen-families.ts";
@@ -25,6 +27,11 @@ export interface CatalogueEntry {
   contextTokens: number;
   slots: number;
   kvType: KvType;
+  /** Layers on the GPU, the output head being one; `auto`: as many as fit. */
+  gpuLayers: number | "max" | "auto";
+  flashAttention: "on" | "off" | "auto";
+  /** What every job runs with, beside the model. */
+  loras: LoraAdapter[];
   /** CPU threads beyond which it only gets slower; null: no limit. */
   maxThreads: number | null;
   /** `optional`: the chat template reads `enable_thinking`. */
@@ -65,6 +72,9 @@ export const ENTRY_DEFAULTS = {
   contextTokens: 4_096,
   slots: 4,
   kvType: "f16",
+  gpuLayers: "max",
+  flashAttention: "auto",
+  loras: [],
   maxThreads: null,
   thinking: "optional",
   sampling: QWEN_SAMPLING,
@@ -97,8 +107,11 @@ function entrySchema(baseDir: string) {
       .nullable()
       .default(ENTRY_DEFAULTS.sha256),
     contextTokens: z.int().min(64).max(1_048_576).default(ENTRY_DEFAULTS.contextTokens),
-    slots: z.int().min(1).max(256).default(ENTRY_DEFAULTS.slots),
+    slots: z.int().min(1).max(MAX_SLOTS).default(ENTRY_DEFAULTS.slots),
     kvType: z.enum(["f16", "q8_0"]).default(ENTRY_DEFAULTS.kvType),
+    gpuLayers: z.union([z.int().min(0), z.enum(["max", "auto"])]).default(ENTRY_DEFAULTS.gpuLayers),
+    flashAttention: z.enum(["on", "off", "auto"]).default(ENTRY_DEFAULTS.flashAttention),
+    loras: z.array(loraAdapterSchema(baseDir)).default(ENTRY_DEFAULTS.loras),
     maxThreads: z.int().min(1).nullable().default(ENTRY_DEFAULTS.maxThreads),
     prefixSharing: z.enum(["tenant", "all"]).default(ENTRY_DEFAULTS.prefixSharing),
     systemPrompts: z.array(z.string().min(1)).default(ENTRY_DEFAULTS.systemPrompts),

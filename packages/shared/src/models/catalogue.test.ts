@@ -41,6 +41,9 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       contextTokens: 4096,
       slots: 4,
       kvType: "f16",
+      gpuLayers: "max",
+      flashAttention: "auto",
+      loras: [],
       maxThreads: null,
       kind: "chat",
       family: null,
@@ -61,6 +64,17 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       prefixSharing: "tenant",
       systemPrompts: [],
     },
+  ]);
+});
+
+test("LoRA adapters: paths start at the catalogue's folder too, and the scale is 1 unless it is given", () => {
+  const { entries } = parseCatalogue(
+    "models: { a: { source: a.gguf, loras: [{ path: lora.gguf }, { path: /l/b.gguf, scale: 0.5 }] } }",
+    "/m/models.yaml",
+  );
+  expect(entries[0]?.loras).toEqual([
+    { path: "/m/lora.gguf", scale: 1 },
+    { path: "/l/b.gguf", scale: 0.5 },
   ]);
 });
 

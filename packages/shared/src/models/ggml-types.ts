@@ -12,10 +12,22 @@ const BLOCKS: Record<number, readonly [weights: number, bytes: number]> = {
   12: [256, 144], // Q4_K
   13: [256, 176], // Q5_K
   14: [256, 210], // Q6_K
+  16: [256, 66], // IQ2_XXS
+  17: [256, 74], // IQ2_XS
+  18: [256, 98], // IQ3_XXS
+  19: [256, 50], // IQ1_S
   20: [32, 18], // IQ4_NL
+  21: [256, 110], // IQ3_S
+  22: [256, 82], // IQ2_S
   23: [256, 136], // IQ4_XS
+  29: [256, 56], // IQ1_M
   30: [1, 2], // BF16
+  34: [256, 54], // TQ1_0
+  35: [256, 66], // TQ2_0
   39: [32, 17], // MXFP4
+  40: [64, 36], // NVFP4
+  41: [128, 18], // Q1_0
+  42: [64, 18], // Q2_0
 };
 
 /** Bytes of a tensor's data; 0 for a type that is not in the table, so that only its start is checked. */

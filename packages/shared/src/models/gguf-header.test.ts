@@ -9,6 +9,7 @@ import {
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readGgufHeader } from "./gguf-header.ts";
+import { measureTensors } from "./gguf-tensors.ts";
 
 let folder: string;
 
@@ -30,6 +31,11 @@ test("a dense model", async () => {
     expertUsedCount: null,
     name: "dense one",
     parameterCount: expect.any(Number),
+    blockCount: 2,
+    headCount: 4,
+    keyLength: 16,
+    fileType: 0,
+    tensors: expect.any(Array),
     chatTemplate: expect.stringContaining("enable_thinking"),
   });
 });
@@ -47,6 +53,35 @@ test("a mixture of experts, quantized, with a vocabulary far larger than the rea
   expect(header).toMatchObject({ architecture: "qwen3moe", expertCount: 8, expertUsedCount: 2 });
   // Embeddings and head; then norms 3 × 32 + 2 × 16, attention 32 × (64 + 32 + 32 + 64), experts 8 × 3 × 32 × 32, router.
   expect(header.parameterCount).toBe(2 * 32 * 151_936 + 128 + 32 * 192 + 8 * 3 * 32 * 32 + 32 * 8);
+});
+
+test("tensors have the bytes that they take in the file", async () => {
+  const path = join(folder, "tensors.gguf");
+  await writeRandomModel(path, { weights: "q8_0", vocabulary: 1_024 });
+  const { tensors, parameterCount } = await readGgufHeader(path);
+  const find = (name: string) => tensors.find((tensor) => tensor.name === name);
+  // 64 × 1,024 weights, 32 of them in 34 bytes; norms stay in F32.
+  expect(find("token_embd.weight")).toMatchObject({ shape: [64, 1_024], weights: 65_536, bytes: 69_632 });
+  expect(find("blk.1.attn_norm.weight")).toMatchObject({ shape: [64], weights: 64, bytes: 256 });
+  expect(tensors.reduce((sum, { weights }) => sum + weights, 0)).toBe(parameterCount);
+});
+
+test("a tensor of an unknown type takes what lies before the next one", () => {
+  const place = (name: string, offset: number, ggmlType: number) => ({ name, shape: [32], ggmlType, offset });
+  const { tensors, dataBytes } = measureTensors(
+    [place("a", 0, 0), place("b", 128, 99), place("c", 192, 99)],
+    256,
+  );
+  expect(tensors.map(({ bytes }) => bytes)).toEqual([128, 64, 64]);
+  expect(dataBytes).toBe(192);
+});
+
+test("the bytes that are missing are told", async () => {
+  const path = join(folder, "short.gguf");
+  await writeTruncatedModel(path, 0.5);
+  await expect(readGgufHeader(path)).rejects.toMatchObject({
+    message: expect.stringMatching(/the file ends early: \d+ of \d+ bytes; download it again/),
+  });
 });
 
 test("a split model counts the weights of all parts, and misses a part that isn't there", async () => {
@@ -75,21 +110,24 @@ test("no file, no GGUF, an unknown version, an empty file", async () => {
   await writeBadMagicModel(path);
   await expect(readGgufHeader(path)).rejects.toMatchObject({
     code: "model_file_invalid",
-    message: expect.stringContaining("it is not a GGUF file; fetch it again"),
+    message: expect.stringContaining("it is not a GGUF file; download it again"),
   });
   await writeFile(path, "GGUF\x09\x00\x00\x00");
   await expect(readGgufHeader(path)).rejects.toMatchObject({ message: expect.stringContaining("version 9") });
   await writeFile(path, "");
-  await expect(readGgufHeader(path)).rejects.toMatchObject({ code: "model_file_invalid" });
+  await expect(readGgufHeader(path)).rejects.toMatchObject({
+    code: "model_file_invalid",
+    message: expect.stringContaining("it is empty; download it again"),
+  });
 });
 
-test("wherever it is cut off, it is invalid", async () => {
+test("wherever it ends early, it is invalid", async () => {
   const path = join(folder, "cut.gguf");
   for (const kept of [0.0001, 0.001, 0.01, 0.05, 0.5, 0.999]) {
     await writeTruncatedModel(path, kept);
     await expect(readGgufHeader(path), `${kept} kept`).rejects.toMatchObject({
       code: "model_file_invalid",
-      message: expect.stringMatching(/cut off|not a GGUF/),
+      message: expect.stringMatching(/ends early|not a GGUF/),
     });
   }
 });

@@ -1,8 +1,8 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { QuernError } from "../contract/errors.ts";
-import { tensorBytes } from "./ggml-types.ts";
 import { GgufReader, type GgufValue, UnreadableGguf } from "./gguf-reader.ts";
 import { splitParts } from "./gguf-split.ts";
+import { type GgufTensor, measureTensors, type TensorPlace } from "./gguf-tensors.ts";
 
 /** What a GGUF file says of itself before its weights begin. */
 export interface GgufHeader {
@@ -16,12 +16,22 @@ export interface GgufHeader {
   name: string | null;
   /** Weights in all tensors, over all parts of a split file. */
   parameterCount: number;
+  /** Transformer blocks; null: not said. */
+  blockCount: number | null;
+  /** Heads of the attention's queries; null: not said, or not the same in every block. */
+  headCount: number | null;
+  /** Length of one head's keys; null: not said, which means hidden size / heads. */
+  keyLength: number | null;
+  /** `llama_ftype` of llama.cpp: how most of the weights are quantized; null: not said. */
+  fileType: number | null;
+  /** Every tensor, over all parts of a split file. */
+  tensors: readonly GgufTensor[];
   chatTemplate: string | null;
 }
 
 interface GgufPart {
   metadata: Map<string, GgufValue>;
-  parameterCount: number;
+  tensors: GgufTensor[];
 }
 
 /**
@@ -37,6 +47,7 @@ export async function readGgufHeader(path: string): Promise<GgufHeader> {
   if (typeof architecture !== "string" || architecture === "") {
     throw invalid(path, "it does not name its architecture");
   }
+  const tensors = parts.flatMap((part) => part.tensors);
   const number = (key: string) => asNumber(metadata.get(`${architecture}.${key}`));
   return {
     architecture,
@@ -44,7 +55,12 @@ export async function readGgufHeader(path: string): Promise<GgufHeader> {
     expertCount: number("expert_count") || null,
     expertUsedCount: number("expert_used_count") || null,
     name: asString(metadata.get("general.name")),
-    parameterCount: parts.reduce((sum, part) => sum + part.parameterCount, 0),
+    parameterCount: tensors.reduce((sum, { weights }) => sum + weights, 0),
+    blockCount: number("block_count"),
+    headCount: number("attention.head_count"),
+    keyLength: number("attention.key_length"),
+    fileType: asNumber(metadata.get("general.file_type")),
+    tensors,
     chatTemplate: asString(metadata.get("tokenizer.chat_template")),
   };
 }
@@ -77,6 +93,7 @@ async function openModelFile(path: string): Promise<FileHandle> {
 /** https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 async function parsePart(file: FileHandle): Promise<GgufPart> {
   const { size } = await file.stat();
+  if (size === 0) throw new UnreadableGguf("it is empty");
   const reader = new GgufReader(file, size);
   if (size < 4 || (await reader.magic()) !== "GGUF") throw new UnreadableGguf("it is not a GGUF file");
   const version = await reader.uint32();
@@ -91,26 +108,21 @@ async function parsePart(file: FileHandle): Promise<GgufPart> {
     metadata.set(key, await reader.value());
   }
 
-  let parameterCount = 0;
-  let tensorDataBytes = 0;
-  for (let i = 0; i < tensorCount; i++) {
-    const tensor = await reader.tensorInfo();
-    const weights = tensor.shape.reduce((product, length) => product * length, 1);
-    parameterCount += weights;
-    tensorDataBytes = Math.max(tensorDataBytes, tensor.offset + tensorBytes(tensor.ggmlType, weights));
-  }
+  const places: TensorPlace[] = [];
+  for (let i = 0; i < tensorCount; i++) places.push(await reader.tensorInfo());
   const alignment = asNumber(metadata.get("general.alignment")) ?? 32;
   const dataStart = Math.ceil(reader.position / alignment) * alignment;
-  if (dataStart + tensorDataBytes > size) {
-    throw new UnreadableGguf(`it is cut off: ${size} bytes where ${dataStart + tensorDataBytes} are needed`);
+  const { tensors, dataBytes } = measureTensors(places, size - dataStart);
+  if (dataStart + dataBytes > size) {
+    throw new UnreadableGguf(`the file ends early: ${size} of ${dataStart + dataBytes} bytes`);
   }
-  return { metadata, parameterCount };
+  return { metadata, tensors };
 }
 
 function invalid(path: string, reason: string): QuernError {
   return new QuernError(
     "model_file_invalid",
-    `${path} can't be used: ${reason}; fetch it again or give another file`,
+    `${path} can't be used: ${reason}; download it again or give another file`,
   );
 }
 

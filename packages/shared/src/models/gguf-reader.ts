@@ -73,13 +73,13 @@ export class GgufReader {
     return readNumber(type, await this.#take(widthOf(type)));
   }
 
-  async tensorInfo(): Promise<{ shape: number[]; ggmlType: number; offset: number }> {
-    await this.string();
+  async tensorInfo(): Promise<{ name: string; shape: number[]; ggmlType: number; offset: number }> {
+    const name = await this.string();
     const dimensions = await this.uint32();
     if (dimensions > 8) throw new UnreadableGguf("its header is damaged");
     const shape: number[] = [];
     for (let i = 0; i < dimensions; i++) shape.push(await this.uint64());
-    return { shape, ggmlType: await this.uint32(), offset: await this.uint64() };
+    return { name, shape, ggmlType: await this.uint32(), offset: await this.uint64() };
   }
 
   async #skipArray(): Promise<void> {
@@ -96,7 +96,7 @@ export class GgufReader {
 
   #skip(bytes: number): void {
     this.#position += bytes;
-    if (this.#position > this.#fileBytes) throw new UnreadableGguf("it is cut off within its header");
+    if (this.#position > this.#fileBytes) throw new UnreadableGguf("the file ends early, within its header");
   }
 
   async #take(bytes: number): Promise<Buffer> {
@@ -109,7 +109,7 @@ export class GgufReader {
       });
       this.#window = buffer.subarray(0, bytesRead);
       this.#windowStart = start;
-      if (bytesRead < bytes) throw new UnreadableGguf("it is cut off within its header");
+      if (bytesRead < bytes) throw new UnreadableGguf("the file ends early, within its header");
     }
     return this.#window.subarray(start - this.#windowStart, this.#position - this.#windowStart);
   }

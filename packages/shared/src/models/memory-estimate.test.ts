@@ -4,7 +4,7 @@ import { estimateMemory, kvBytesPerTokenF16, OVERHEAD_BYTES, slotsThatFit } from
 const QWEN3_8B = { layers: 36, kvHeads: 8, headDim: 128 };
 const NEEDS = {
   weightsBytes: 5_027_783_488,
-  kvBytesPerTokenF16: kvBytesPerTokenF16(QWEN3_8B),
+  attention: QWEN3_8B,
   contextTokens: 8_192,
   slots: 8,
 };

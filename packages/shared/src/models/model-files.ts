@@ -86,7 +86,11 @@ async function checkMagic(path: string): Promise<void> {
   await using file = await open(path, "r");
   const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
   if (buffer.subarray(0, bytesRead).toString("latin1") === "GGUF") return;
-  throw new QuernError("model_file_invalid", `${path} is not a GGUF file: give the path of a .gguf model`);
+  const fault =
+    bytesRead === 0
+      ? "is empty: download it again or give another file"
+      : "is not a GGUF file: give the path of a .gguf model";
+  throw new QuernError("model_file_invalid", `${path} ${fault}`);
 }
 
 function missing(entry: CatalogueEntry): QuernError {

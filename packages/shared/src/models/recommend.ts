@@ -1,6 +1,7 @@
 import { capabilityOf } from "./capability.ts";
 import type { CatalogueEntry } from "./catalogue-schema.ts";
-import { estimateMemory, type KvType, kvBytesPerTokenF16, slotsThatFit } from "./memory-estimate.ts";
+import type { KvType } from "./kv-cache.ts";
+import { estimateMemory, slotsThatFit } from "./memory-estimate.ts";
 import { type ModelSize, servedQuantization, sizeOf } from "./model-size.ts";
 import { describeModelSource } from "./model-source.ts";
 import type { Level, Purpose } from "./purposes.ts";
@@ -85,7 +86,7 @@ function candidatesOf(entry: CatalogueEntry, wish: RecommendationWish): Candidat
     if (weights === null) return [];
     const needs = {
       weightsBytes: weights.bytes,
-      kvBytesPerTokenF16: kvBytesPerTokenF16(attention),
+      attention,
       contextTokens: wish.contextTokens,
       slots: wish.slots,
     };

@@ -27,6 +27,7 @@ const STATUS: Record<ErrorCode, number> = {
   model_file_missing: 500,
   model_file_invalid: 500,
   model_load_failed: 500,
+  model_does_not_fit: 500,
   download_failed: 500,
   checksum_mismatch: 500,
   port_in_use: 500,

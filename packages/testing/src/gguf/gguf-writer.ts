@@ -3,7 +3,9 @@ import { encodedBytes, encodeWeights, TENSOR_TYPES, type TensorType } from "./qu
 
 /** A metadata value with its GGUF type. */
 export type MetadataValue =
+  | { uint16: number }
   | { uint32: number }
+  | { int32: number }
   | { float32: number }
   | { bool: boolean }
   | { string: string }
@@ -19,7 +21,7 @@ export interface Tensor {
   fill: (into: Float32Array, first: number) => void;
 }
 
-interface GgufContent {
+export interface GgufContent {
   metadata: ReadonlyMap<string, MetadataValue>;
   tensors: readonly Tensor[];
 }
@@ -75,6 +77,8 @@ function encodeHeader(metadata: ReadonlyMap<string, MetadataValue>, tensors: rea
 
 /** The number before each value is its `gguf_metadata_value_type`; 9 is an array. */
 function encodeValue(value: MetadataValue): Buffer {
+  if ("uint16" in value) return Buffer.concat([uint32(2), uint16(value.uint16)]);
+  if ("int32" in value) return Buffer.concat([uint32(5), int32(value.int32)]);
   if ("uint32" in value) return Buffer.concat([uint32(4), uint32(value.uint32)]);
   if ("float32" in value) return Buffer.concat([uint32(6), float32(value.float32)]);
   if ("bool" in value) return Buffer.concat([uint32(7), Buffer.from([value.bool ? 1 : 0])]);
@@ -87,6 +91,12 @@ function encodeValue(value: MetadataValue): Buffer {
 
 function padding(position: number): number {
   return (ALIGNMENT - (position % ALIGNMENT)) % ALIGNMENT;
+}
+
+function uint16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytes;
 }
 
 function uint32(value: number): Buffer {

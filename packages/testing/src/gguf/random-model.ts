@@ -7,7 +7,7 @@ import {
   TINY_SHAPE,
   tensorTypeOf,
 } from "./architecture.ts";
-import { type Tensor, writeGguf } from "./gguf-writer.ts";
+import { type GgufContent, type Tensor, writeGguf } from "./gguf-writer.ts";
 import { modelMetadata } from "./model-metadata.ts";
 import type { TensorType } from "./quantize.ts";
 import { RandomSource } from "./random-source.ts";
@@ -24,11 +24,16 @@ export interface RandomModelOptions extends Partial<ModelShape> {
 
 /** A valid model that says reproducible nonsense. */
 export async function writeRandomModel(path: string, options: RandomModelOptions = {}): Promise<void> {
+  await writeGguf(path, randomModel(options));
+}
+
+/** What a file of it holds. */
+export function randomModel(options: RandomModelOptions): GgufContent {
   const { name, seed = 1, weights = "f32", vocabulary = 0, ...given } = options;
   const shape: ModelShape = { ...TINY_SHAPE, ...given };
   const tokenizer = createTokenizer({ size: vocabulary });
   const random = new RandomSource(seed);
-  await writeGguf(path, {
+  return {
     metadata: modelMetadata(name ?? `random-${shape.architecture}`, shape, tokenizer, weights),
     tensors: planTensors(shape, tokenizer.size).map(
       (plan): Tensor => ({
@@ -38,7 +43,7 @@ export async function writeRandomModel(path: string, options: RandomModelOptions
         fill: randomFill(plan, random),
       }),
     ),
-  });
+  };
 }
 
 /** Options for a file of Qwen3-0.6B's exact size: what it costs to run is real, what it says isn't. 341 MB in Q4_0. */
