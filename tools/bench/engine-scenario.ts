@@ -1,0 +1,107 @@
+import type { EngineOptions } from "./arguments.ts";
+import type { ContenderName } from "./contender.ts";
+import { contextTokensFor, randomTokens } from "./prompts.ts";
+import { medianMetrics, type RoundMetrics, roundMetrics } from "./round-metrics.ts";
+import { type ScenarioContext, type ScenarioOutcome, takeTurns } from "./scenario.ts";
+import { startContenders } from "./start-contenders.ts";
+import { medianRatio } from "./statistics.ts";
+import { type Column, figure, percent, textTable } from "./text-table.ts";
+import type { Workload } from "./workload.ts";
+
+interface ContenderFigures {
+  name: ContenderName;
+  llamaCpp: string;
+  rounds: RoundMetrics[];
+  median: RoundMetrics;
+  /** Decoding speed by that of a reference in the same round, the median. */
+  ratioTo: Record<(typeof REFERENCES)[number], number | null>;
+}
+
+interface SlotsFigures {
+  slots: number;
+  contenders: ContenderFigures[];
+}
+
+const REFERENCES = ["llama-server", "llama-server-stream"] as const;
+
+/** Decoding speed: every slot gets its request at once, for each number of slots. */
+export async function runEngineScenario(
+  options: EngineOptions,
+  context: ScenarioContext,
+): Promise<ScenarioOutcome> {
+  const figures: SlotsFigures[] = [];
+  for (const slots of options.slots) figures.push(await measureSlots(slots, options, context));
+  return {
+    figures,
+    tables: figures.map(({ slots, contenders }) => `${slots} slots\n${table(contenders)}`).join("\n\n"),
+  };
+}
+
+async function measureSlots(
+  slots: number,
+  options: EngineOptions,
+  context: ScenarioContext,
+): Promise<SlotsFigures> {
+  const { threads, tokens, promptTokens, repeat, baseline, llamaServer } = options;
+  context.tell(`${slots} slots: loading`);
+  await using started = await startContenders(
+    {
+      modelPath: context.modelPath,
+      slots,
+      threads,
+      contextTokens: contextTokensFor({ promptTokens, maxTokens: tokens }),
+    },
+    { baseline, llamaServer, promptCache: "off", deliveries: ["whole", "stream"] },
+    context.stop,
+  );
+  const { contenders } = started;
+  const workload = (round: number): Workload => ({
+    requests: Array.from({ length: slots }, (_, slot) => ({
+      promptTokens: randomTokens(promptTokens, round * slots + slot),
+      maxTokens: tokens,
+    })),
+    inFlight: slots,
+    late: null,
+  });
+  const traces = await takeTurns({ contenders, repeat, workload }, context);
+  const rounds = traces.map((ofContender) => ofContender.map((trace) => roundMetrics(trace, slots)));
+  const speedsOf = (name: ContenderName) =>
+    speeds(rounds[contenders.findIndex((contender) => contender.name === name)] ?? []);
+  return {
+    slots,
+    contenders: contenders.map(({ name, version }, turn) => ({
+      name,
+      llamaCpp: version,
+      rounds: rounds[turn] ?? [],
+      median: medianMetrics(rounds[turn] ?? []),
+      ratioTo: Object.fromEntries(
+        REFERENCES.map((reference) => [
+          reference,
+          medianRatio(speeds(rounds[turn] ?? []), speedsOf(reference)),
+        ]),
+      ) as ContenderFigures["ratioTo"],
+    })),
+  };
+}
+
+function speeds(rounds: readonly RoundMetrics[]): (number | null)[] {
+  return rounds.map(({ decodeTokensPerSecond }) => decodeTokensPerSecond);
+}
+
+const COLUMNS: Column<ContenderFigures>[] = [
+  { title: "contender", cell: ({ name }) => name },
+  { title: "decode tok/s", cell: ({ median }) => figure(median.decodeTokensPerSecond) },
+  { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"], 2) },
+  { title: "÷ server stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"], 2) },
+  { title: "total tok/s", cell: ({ median }) => figure(median.totalTokensPerSecond) },
+  { title: "CPU ms/tok", cell: ({ median }) => figure(median.cpuMsPerToken, 2) },
+  { title: "step fill", cell: ({ median }) => percent(median.stepFill) },
+  { title: "id runs/step", cell: ({ median }) => figure(median.idRunsPerStep, 2) },
+  { title: "max gap ms", cell: ({ median }) => figure(median.maxDecodeGapMs) },
+  { title: "TTFT p50 ms", cell: ({ median }) => figure(median.ttftP50Ms) },
+  { title: "p99 ms", cell: ({ median }) => figure(median.ttftP99Ms) },
+];
+
+function table(contenders: readonly ContenderFigures[]): string {
+  return textTable(COLUMNS, contenders);
+}

@@ -1,0 +1,19 @@
+import { availableParallelism, cpus, loadavg } from "node:os";
+
+/** Where figures were measured: they compare within one machine only. */
+export interface Machine {
+  cpu: string;
+  cores: number;
+  node: string;
+  /** Processes that wanted to run, on average over the last minute before the first round. */
+  loadAverage: number;
+}
+
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    node: process.version,
+    loadAverage: loadavg()[0] ?? 0,
+  };
+}
