@@ -1,3 +1,4 @@
+import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, QUEUE_NAME, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
@@ -75,15 +76,7 @@ async function submit(maxTokens: number): Promise<string> {
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),
-    request: {
-      messages: [{ role: "user" as const, content: "Tell me a tale." }],
-      tools: [],
-      templateOptions: {},
-      sampling: {},
-      seed: 1,
-      maxTokens,
-      stop: [],
-    },
+    request: generationRequest({ messages: [{ role: "user", content: "Tell me a tale." }], maxTokens }),
   };
   await createJob(redis, job);
   await queue.add("generate", { jobId: id }, { jobId: id });

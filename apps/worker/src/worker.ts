@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { ModelDescription, WorkerRegistration, WorkerState } from "@quern/shared/contract/worker";
-import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
+import { findServableModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { ensureModelFile } from "@quern/shared/models/download";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
@@ -40,7 +40,7 @@ async function prepareModel(
   events: WorkerEvents,
   stop: AbortSignal,
 ): Promise<{ entry: CatalogueEntry; options: EngineOptions }> {
-  const entry = findModel(await loadCatalogue(model.catalogueFile), model.spec);
+  const entry = findServableModel(await loadCatalogue(model.catalogueFile), model.spec);
   const { cacheDir, hfEndpoint, hfToken } = model;
   const modelPath = await ensureModelFile(entry, {
     cacheDir,

@@ -1,36 +1,31 @@
-import { relative } from "node:path";
 import type { Catalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { findModelFile, modelFileBytes } from "@quern/shared/models/model-files";
-import { describeModelSource } from "@quern/shared/models/model-source";
-import { formatBytes } from "./pull-progress.ts";
+import { servedQuantization, sizeOf } from "@quern/shared/models/model-size";
+import { formatBytes, formatModelSize, formatParameters } from "./format-size.ts";
+import { textTable } from "./text-table.ts";
 
-const HEADINGS = ["MODEL", "CONTEXT × SLOTS", "SIZE", "HERE", "SOURCE"];
+const HEADINGS = ["MODEL", "FAMILY", "PARAMETERS", "SIZE", "HERE"];
 
-/** A table for people, one model a line. */
+/** A table for people, one model a line, none wider than 80 columns (the sources stand in `models show`). */
 export async function listModels(catalogue: Catalogue, cacheDir: string): Promise<string> {
-  const rows = [HEADINGS, ...(await Promise.all(catalogue.entries.map((entry) => toRow(entry, cacheDir))))];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join("");
+  const rows = await Promise.all(catalogue.entries.map((entry) => toRow(entry, cacheDir)));
+  return textTable(HEADINGS, rows, ["SIZE"]);
 }
 
 async function toRow(entry: CatalogueEntry, cacheDir: string): Promise<string[]> {
   const path = await findModelFile(entry, { cacheDir });
   return [
     entry.alias,
-    `${entry.contextTokens} × ${entry.slots}`,
-    path === null ? "" : formatBytes(await modelFileBytes(path)),
+    entry.family ?? "",
+    entry.parameters === null ? "" : formatParameters(entry.parameters),
+    path === null ? expectedSize(entry) : formatBytes(await modelFileBytes(path)),
     path === null ? "no" : "yes",
-    entry.source.kind === "path"
-      ? relative(process.cwd(), entry.source.path)
-      : describeModelSource(entry.source),
   ];
+}
+
+function expectedSize(entry: CatalogueEntry): string {
+  const quantization = servedQuantization(entry);
+  const size = quantization === null ? null : sizeOf(entry, quantization);
+  return size === null ? "" : formatModelSize(size);
 }

@@ -3,6 +3,8 @@ import { ensureModelFile } from "@quern/shared/models/download";
 import { Command } from "commander";
 import { listModels } from "./list-models.ts";
 import { showProgress } from "./pull-progress.ts";
+import { recommendCommand } from "./recommend-command.ts";
+import { showModel } from "./show-model.ts";
 
 export interface ModelsSettings {
   modelsFile: string;
@@ -13,7 +15,7 @@ export interface ModelsSettings {
 
 /** `quern models …`. Failures reject with a QuernError, for the program to print. */
 export function modelsCommand(settings: () => ModelsSettings): Command {
-  const models = new Command("models").description("show and download models");
+  const models = new Command("models").description("choose, show and download models");
 
   models
     .command("list")
@@ -24,11 +26,22 @@ export function modelsCommand(settings: () => ModelsSettings): Command {
     });
 
   models
+    .command("show")
+    .description("tell all that is known of one model")
+    .argument("<model>", "an alias of the catalogue, an alias:quantization, a path, hf:… or https://…")
+    .action(async (spec: string) => {
+      const { modelsFile, cacheDir } = settings();
+      process.stdout.write(await showModel(findModel(await loadCatalogue(modelsFile), spec), cacheDir));
+    });
+
+  models.addCommand(recommendCommand(() => settings().modelsFile));
+
+  models
     .command("pull")
     .description("download models; an interrupted download goes on where it stopped")
     .argument(
       "<model...>",
-      "aliases of the catalogue, hf:<owner>/<repo>:<quantization> or https://…/file.gguf",
+      "aliases of the catalogue, alias:quantization, hf:<owner>/<repo>:<quantization> or https://…/file.gguf",
     )
     .action(async (specs: string[]) => {
       await pull(specs, settings());
@@ -51,13 +64,8 @@ async function pull(
     for (const entry of entries) {
       using progress = showProgress(entry.alias, process.stdout);
       const { signal } = interrupted;
-      const path = await ensureModelFile(entry, {
-        cacheDir,
-        hfEndpoint,
-        hfToken,
-        signal,
-        onProgress: progress.report,
-      });
+      const options = { cacheDir, hfEndpoint, hfToken, signal, onProgress: progress.report };
+      const path = await ensureModelFile(entry, options);
       progress.stop();
       console.log(`${entry.alias}: ${path}`);
     }

@@ -1,6 +1,8 @@
 import type { WriteStream } from "node:tty";
 import type { DownloadProgress } from "@quern/shared/models/download";
+import { withoutSplitNumber } from "@quern/shared/models/gguf-split";
 import { Presets, SingleBar } from "cli-progress";
+import { formatBytes } from "./format-size.ts";
 
 interface PullProgress extends Disposable {
   report: (progress: DownloadProgress) => void;
@@ -22,25 +24,27 @@ function showBar(alias: string, stream: NodeJS.WriteStream): PullProgress {
     },
     Presets.shades_classic,
   );
-  let fileName: string | null = null;
+  let shownName: string | null = null;
   let startedAtMs = 0;
   let startedAtBytes = 0;
   const stop = () => bar.stop();
   return {
     stop,
-    report({ phase, fileName: file, receivedBytes, totalBytes }) {
+    report(progress) {
+      const { phase, receivedBytes, totalBytes } = progress;
+      const name = modelFileName(progress);
       const elapsedSeconds = (Date.now() - startedAtMs) / 1_000;
       const bytesPerSecond =
         elapsedSeconds > 0 ? Math.max(receivedBytes - startedAtBytes, 0) / elapsedSeconds : 0;
       const shown = {
-        file: phase === "waiting" ? `${file} (another process downloads it)` : file,
+        file: `${name}${partText(progress)}${phase === "waiting" ? " (another process downloads it)" : ""}`,
         received: formatBytes(receivedBytes),
         size: totalBytes === null ? "?" : formatBytes(totalBytes),
-        speed: formatBytes(file === fileName ? bytesPerSecond : 0),
+        speed: formatBytes(name === shownName ? bytesPerSecond : 0),
       };
-      if (file !== fileName) {
+      if (name !== shownName) {
         bar.stop();
-        [fileName, startedAtMs, startedAtBytes] = [file, Date.now(), receivedBytes];
+        [shownName, startedAtMs, startedAtBytes] = [name, Date.now(), receivedBytes];
         bar.start(totalBytes ?? 0, receivedBytes, shown);
       }
       if (totalBytes !== null) bar.setTotal(totalBytes);
@@ -54,24 +58,29 @@ function showLines(alias: string, output: NodeJS.WritableStream): PullProgress {
   let last = "";
   return {
     stop() {},
-    report({ phase, fileName, receivedBytes, totalBytes }) {
+    report(progress) {
+      const { phase, receivedBytes, totalBytes } = progress;
+      const name = modelFileName(progress);
       const tenths = totalBytes === null ? 0 : Math.floor((receivedBytes / Math.max(totalBytes, 1)) * 10);
-      const step = `${fileName} ${phase} ${tenths}`;
+      const step = `${name} ${phase} ${tenths}`;
       if (step === last) return;
       last = step;
       const size = totalBytes === null ? "" : ` of ${formatBytes(totalBytes)}`;
       output.write(
         phase === "waiting"
-          ? `${alias}: waiting: another process downloads ${fileName}\n`
-          : `${alias}: ${fileName} ${tenths * 10}%${size}\n`,
+          ? `${alias}: waiting: another process downloads ${progress.fileName}\n`
+          : `${alias}: ${name}${partText(progress)} ${tenths * 10}%${size}\n`,
       );
     },
     [Symbol.dispose]() {},
   };
 }
 
-/** Decimal units, as model pages give sizes. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+/** The parts of one model are one download. */
+function modelFileName({ fileName }: DownloadProgress): string {
+  return withoutSplitNumber(fileName);
+}
+
+function partText({ part, parts }: DownloadProgress): string {
+  return parts === 1 ? "" : ` (part ${part} of ${parts})`;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EngineOptions, Generated } from "../engine/protocol.ts";
 import { EngineDied, EngineProcess } from "./engine-process.ts";
@@ -22,16 +23,7 @@ function engineOptions(fileName: string, slots: number): EngineOptions {
 }
 
 function ask(question: string, changes: Partial<GenerationRequest> = {}): GenerationRequest {
-  return {
-    messages: [{ role: "user", content: question }],
-    tools: [],
-    templateOptions: {},
-    sampling: {},
-    seed: 1,
-    maxTokens: null,
-    stop: [],
-    ...changes,
-  };
+  return generationRequest({ messages: [{ role: "user", content: question }], ...changes });
 }
 
 let nextId = 1;

@@ -39,6 +39,8 @@ export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
       contextSize: options.contextTokens,
       batchSize: Math.max(BATCH_TOKENS, options.slots),
       threads: options.threads,
+      // The library leaves it off unless told; llama.cpp uses it wherever the device can, as llama-server does.
+      flashAttention: "auto",
       experimentalKvCacheKeyType: options.kvType === "q8_0" ? "Q8_0" : "F16",
       experimentalKvCacheValueType: options.kvType === "q8_0" ? "Q8_0" : "F16",
     });

@@ -9,17 +9,6 @@ const SMALL = parseCatalogue("models: { one: { source: ./a/one.gguf, aliases: [u
 
 test("the shipped catalogue is valid, and its demo models are the files that stand in models/", async () => {
   const catalogue = await loadCatalogue(defaultCatalogueFile());
-  expect(catalogue.entries.map(({ alias }) => alias)).toEqual([
-    "tiny-qwen3",
-    "tiny-qwen3-moe",
-    "qwen3-0.6b",
-    "qwen3-1.7b",
-    "qwen3-4b",
-    "qwen3-8b",
-    "qwen3-14b",
-    "qwen3-32b",
-    "qwen3-30b-a3b",
-  ]);
   const architectures = { "tiny-qwen3": "qwen3", "tiny-qwen3-moe": "qwen3moe" };
   for (const [alias, architecture] of Object.entries(architectures)) {
     const entry = findModel(catalogue, alias);
@@ -53,13 +42,61 @@ test("what an entry leaves out has defaults, and paths start at the catalogue's 
       slots: 4,
       kvType: "f16",
       maxThreads: null,
+      kind: "chat",
+      family: null,
       thinking: "optional",
       sampling: {
         thinking: { temperature: 0.6, topP: 0.95, topK: 20, minP: 0 },
         plain: { temperature: 0.7, topP: 0.8, topK: 20, minP: 0 },
       },
+      toolCalls: "hermes",
+      fillInTheMiddle: false,
+      nativeContextTokens: null,
+      yarnContextTokens: null,
+      parameters: null,
+      attention: null,
+      quantizations: [],
+      fileBytes: {},
+      goodFor: {},
     },
   ]);
+});
+
+test("what an entry leaves out is its family's, and what it says is its own", () => {
+  const { entries } = parseCatalogue(
+    `models:
+  a: { source: "hf:o/r:q5_k_m", family: qwen3-coder }
+  b:
+    source: b.gguf
+    family: qwq
+    thinking: never
+    yarnContextTokens: null
+    sampling: { plain: { temperature: 0 } }
+    quantizations: [q8_0]
+    fileBytes: { f16: 2.5e9 }
+    parameters: { total: 8e9, active: 1e9 }
+    goodFor: { maths: { level: fair, reason: sums } }
+`,
+    "/m/m.yaml",
+  );
+  expect(entries[0]).toMatchObject({
+    thinking: "never",
+    toolCalls: "xml",
+    fillInTheMiddle: true,
+    nativeContextTokens: 262_144,
+    goodFor: { coding: { level: "best" } },
+  });
+  expect(entries[0]?.quantizations[0]).toBe("Q5_K_M");
+  expect(entries[1]).toMatchObject({
+    thinking: "never",
+    nativeContextTokens: 32_768,
+    yarnContextTokens: null,
+    sampling: { thinking: { topK: 40 }, plain: { temperature: 0 } },
+    quantizations: ["Q8_0", "F16"],
+    fileBytes: { F16: 2_500_000_000 },
+    parameters: { total: 8e9, active: 1e9 },
+  });
+  expect(Object.keys(entries[1]?.goodFor ?? {})).toEqual(["maths"]);
 });
 
 test("a mode of sampling is replaced as a whole", () => {
@@ -127,6 +164,21 @@ test.each([
     /^m\.yaml:4: Map keys must be unique/,
   ],
   ["broken YAML", "models:\n  a: [\n", /^m\.yaml:\d: /],
+  [
+    "an unknown family",
+    "models:\n  a:\n    source: a.gguf\n    family: qwen9\n",
+    /^m\.yaml:4: models\.a\.family: .*"qwen3-coder"/,
+  ],
+  [
+    "an unknown quantization",
+    "models:\n  a:\n    source: a.gguf\n    quantizations: [Q4_K_M, Q4]\n",
+    /^m\.yaml:4: models\.a\.quantizations\.1: it must be one of Q2_K, /,
+  ],
+  [
+    "more active than total parameters",
+    "models:\n  a:\n    source: a.gguf\n    parameters: { total: 1e9, active: 2e9 }\n",
+    /^m\.yaml:4: models\.a\.parameters: active can't be more than total/,
+  ],
   ["an empty file", "", /^m\.yaml:1: /],
   ["no models", "models: {}\n", /^m\.yaml:1: models: list at least one model/],
 ])("%s is refused with its line", (_name, text, message) => {
@@ -182,5 +234,37 @@ test.each(["two", "hf:nothing", "hf:../x:Q8_0", "https://example.com/page", ""])
       code: "model_unknown",
       message: expect.stringMatching(/name one of one, or give the path/),
     }),
+  );
+});
+
+test("another quantization of a model is that model under its file's name", () => {
+  const catalogue = parseCatalogue(
+    `models:
+  big: { source: "hf:Qwen/Big-GGUF:Q4_K_M", aliases: [b], slots: 2, thinking: never, sha256: ${"ab".repeat(32)} }
+  file: { source: "hf:someone/models:one.gguf", thinking: always }
+`,
+    "/m.yaml",
+  );
+  const variant = findModel(catalogue, "big:q8_0");
+  expect(variant).toMatchObject({
+    alias: "Big-Q8_0",
+    aliases: [],
+    sha256: null,
+    source: { kind: "hf", repo: "Qwen/Big-GGUF", quantization: "Q8_0" },
+    slots: 2,
+    thinking: "never",
+  });
+  expect(findModel(catalogue, "b:Q8_0")).toEqual(variant);
+  expect(findModel(catalogue, "hf:Qwen/Big-GGUF:Q8_0")).toEqual(variant);
+  expect(findModel(catalogue, "big:Q4_K_M")).toBe(catalogue.entries[0]);
+  // One repository of single files may hold anything.
+  expect(findModel(catalogue, "hf:someone/models:two.gguf").thinking).toBe("optional");
+  expect(() => findModel(catalogue, "small:Q8_0")).toThrow(/there is no model "small:Q8_0"/);
+});
+
+test("a typo in a long catalogue is answered with what was probably meant", async () => {
+  const catalogue = await loadCatalogue(defaultCatalogueFile());
+  expect(() => findModel(catalogue, "qwen3:8b")).toThrow(
+    /name one of the \d+ of the catalogue, like qwen3-8b, .*npx quern models list/,
   );
 });

@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { isMap, isNode, isScalar, LineCounter, type ParsedNode, parseDocument } from "yaml";
 import type { z } from "zod";
 import { QuernError } from "../contract/errors.ts";
-import { adHocAlias } from "./ad-hoc-alias.ts";
-import { type CatalogueEntry, catalogueSchema, ENTRY_DEFAULTS } from "./catalogue-schema.ts";
+import { type CatalogueEntry, catalogueSchema } from "./catalogue-schema.ts";
+import { closestNames } from "./closest-names.ts";
+import { completeEntry } from "./complete-entry.ts";
 import { isSameSource, parseModelSource, SOURCE_FORMS } from "./model-source.ts";
+import { entryOutside, sourceOfVariant } from "./model-variant.ts";
 
 export interface Catalogue {
   entries: CatalogueEntry[];
@@ -47,41 +49,61 @@ export function parseCatalogue(text: string, file: string): Catalogue {
       parsed.error.issues.map((issue) => describeIssue(issue, lineOf)),
     );
 
-  for (const { name, alias } of repeatedNames(parsed.data.entries)) {
+  const entries = Object.entries(parsed.data.models).map(([alias, given]) => completeEntry(alias, given));
+  for (const { name, alias } of repeatedNames(entries)) {
     faults.push(
       `${lineOf(["models", alias])}: models.${alias}: the name "${name}" is already taken by another model`,
     );
   }
-  if (parsed.data.entries.length === 0) faults.push(`${lineOf(["models"])}: models: list at least one model`);
+  if (entries.length === 0) faults.push(`${lineOf(["models"])}: models: list at least one model`);
   if (faults.length > 0) throw invalid(file, faults);
-  return parsed.data;
+  return { entries };
 }
 
 /**
- * The entry that `spec` names: an alias, or where a model file is. A file outside the catalogue gets an entry with
- * defaults and an alias made from its name. Whether the file is there is for `locateModelFile` to say.
+ * The entry that `spec` names: an alias, an alias with another quantization (`qwen3-8b:Q8_0`), or where a model file
+ * is. A file outside the catalogue gets an alias made from its name. Whether the file is there is for
+ * `locateModelFile` to say.
  */
-export function findModel(catalogue: Catalogue, spec: string): CatalogueEntry {
-  const named = catalogue.entries.find((entry) => namesOf(entry).includes(spec));
+export function findModel({ entries }: Catalogue, spec: string): CatalogueEntry {
+  const entryCalled = (name: string) => entries.find((entry) => namesOf(entry).includes(name));
+  const named = entryCalled(spec);
   if (named !== undefined) return named;
 
-  const source = parseModelSource(spec, process.cwd());
+  const source = sourceOfVariant(spec, entryCalled) ?? parseModelSource(spec, process.cwd());
   if (source === null) {
-    const known = catalogue.entries.map((entry) => entry.alias).join(", ");
     throw new QuernError(
       "model_unknown",
-      `there is no model "${spec}": name one of ${known}, or give ${SOURCE_FORMS}`,
+      `there is no model "${spec}": name ${suggestions(spec, entries)}, or give ${SOURCE_FORMS}`,
     );
   }
   return (
-    catalogue.entries.find((entry) => isSameSource(entry.source, source)) ?? {
-      ...ENTRY_DEFAULTS,
-      alias: adHocAlias(source, new Set(catalogue.entries.flatMap(namesOf))),
-      aliases: [],
-      source,
-      sha256: null,
-    }
+    entries.find((entry) => isSameSource(entry.source, source)) ??
+    entryOutside(source, entries, new Set(entries.flatMap(namesOf)))
   );
+}
+
+/**
+ * As `findModel`, for a model that is to be served.
+ * @throws QuernError `config_invalid` for one that writes no text.
+ */
+export function findServableModel(catalogue: Catalogue, spec: string): CatalogueEntry {
+  const entry = findModel(catalogue, spec);
+  if (entry.kind === "chat") return entry;
+  throw new QuernError(
+    "config_invalid",
+    `${entry.alias} gives embeddings and writes no text: Quern serves chat models only. Name one of those, as "quern models list" has them`,
+  );
+}
+
+/** More names than this would hide the one that was meant. */
+const MAX_SUGGESTIONS = 8;
+
+function suggestions(spec: string, entries: readonly CatalogueEntry[]): string {
+  const known = entries.map(({ alias }) => alias);
+  if (known.length <= MAX_SUGGESTIONS) return `one of ${known.join(", ")}`;
+  const closest = closestNames(spec, known, 4).join(", ");
+  return `one of the ${known.length} of the catalogue, like ${closest} (npx quern models list shows all)`;
 }
 
 function namesOf(entry: CatalogueEntry): string[] {

@@ -264,11 +264,7 @@ describe("a Hugging Face repository", () => {
   });
 
   test("all parts of a split model come, and the first is the one to load", async () => {
-    const parts = {
-      "big/M-Q4_K_M-00001-of-00002.gguf": model,
-      "big/M-Q4_K_M-00002-of-00002.gguf": otherModel,
-    };
-    publish(parts, true);
+    publish(splitModel(), true);
     const path = await ensure(fromHf("Q4_K_M"));
     expect(path).toBe(join(folder, "hf", REPO, "big/M-Q4_K_M-00001-of-00002.gguf"));
     expect((await filesBelow(folder)).length).toBe(2);
@@ -276,6 +272,68 @@ describe("a Hugging Face repository", () => {
     await rm(path.replace("00001-of", "00002-of"));
     await expect(locateModelFile(fromHf("Q4_K_M"), { cacheDir: folder })).rejects.toMatchObject({
       code: "model_file_missing",
+    });
+  });
+
+  test.each([true, false])("progress counts all parts together (sizes listed: %s)", async (listed) => {
+    publish(splitModel(), listed);
+    const seen: DownloadProgress[] = [];
+    await ensure(fromHf("Q4_K_M"), { onProgress: (progress) => seen.push(progress) });
+    const totalBytes = model.length + otherModel.length;
+    expect(seen.at(0)).toMatchObject({
+      part: 1,
+      parts: 2,
+      receivedBytes: 0,
+      totalBytes: listed ? totalBytes : null,
+    });
+    expect(seen.find(({ part }) => part === 2)).toMatchObject({ receivedBytes: model.length, totalBytes });
+    expect(seen.at(-1)).toMatchObject({ part: 2, receivedBytes: totalBytes, totalBytes });
+    const received = seen.map(({ receivedBytes }) => receivedBytes);
+    expect(received).toEqual([...received].sort((a, b) => a - b));
+  });
+
+  test("a split model goes on within the part where it stopped, and keeps the parts before", async () => {
+    publish(splitModel(), true);
+    const stop = new AbortController();
+    server.faults.push({ kind: "silence", afterBytes: 70_000 });
+    const cut = cutAt(70_000);
+    await expect(
+      ensure(fromHf("Q4_K_M"), {
+        signal: stop.signal,
+        onProgress: (progress) => {
+          cut(progress);
+          if (progress.receivedBytes === model.length && progress.part === 1)
+            server.faults.push({ kind: "silence", afterBytes: 90_000 });
+          if (progress.receivedBytes >= model.length + 90_000) stop.abort();
+        },
+      }),
+    ).rejects.toThrow(/abort/i);
+    await ensure(fromHf("Q4_K_M"));
+    const stored = server.requests.filter(({ path }) => path.startsWith("/store/"));
+    expect(stored.map(({ path, range }) => [path.slice(-18, -14), range])).toEqual([
+      ["0001", null],
+      ["0001", "bytes=70000-"],
+      ["0002", null],
+      ["0002", "bytes=90000-"],
+    ]);
+  });
+
+  test("a disk without room for all parts is refused before the first byte", async () => {
+    publish(splitModel(), true);
+    const freeDiskBytes = async () => model.length + 64 * 1024 * 1024;
+    await expect(ensure(fromHf("Q4_K_M"), { freeDiskBytes })).rejects.toMatchObject({
+      code: "download_failed",
+      message: expect.stringContaining("QUERN_MODEL_CACHE_DIR"),
+    });
+    expect(await filesBelow(folder)).toEqual([]);
+  });
+
+  test("a repository that lacks a part says which", async () => {
+    const [first = ""] = Object.keys(splitModel());
+    publish({ [first]: model }, true);
+    await expect(ensure(fromHf("Q4_K_M"))).rejects.toMatchObject({
+      code: "download_failed",
+      message: expect.stringContaining("lacks big/M-Q4_K_M-00002-of-00002.gguf of Q4_K_M"),
     });
   });
 
@@ -314,6 +372,15 @@ describe("a Hugging Face repository", () => {
   });
 });
 
+test("a URL of a split model's first part brings all of them", async () => {
+  server.files.set("/s/M-00001-of-00002.gguf", model);
+  server.files.set("/s/M-00002-of-00002.gguf", otherModel);
+  const url = `${server.origin}/s/M-00001-of-00002.gguf?sig=a`;
+  const path = await ensure(entryOf({ kind: "url", url }));
+  expect((await readFile(path.replace("00001-of", "00002-of"))).equals(otherModel)).toBe(true);
+  expect(await ensure(entryOf({ kind: "url", url }))).toBe(path);
+});
+
 describe("a file that is here", () => {
   test("is checked against the catalogue's digest", async () => {
     const path = join(folder, "mine.gguf");
@@ -345,6 +412,11 @@ describe("a file that is here", () => {
     });
   });
 });
+
+/** Two files, for a model in two parts. */
+function splitModel(): Record<string, Buffer> {
+  return { "big/M-Q4_K_M-00001-of-00002.gguf": model, "big/M-Q4_K_M-00002-of-00002.gguf": otherModel };
+}
 
 function entryOf(source: ModelSource): CatalogueEntry {
   return { ...ENTRY_DEFAULTS, alias: "test-model", aliases: [], source, sha256: null };

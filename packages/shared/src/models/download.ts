@@ -16,6 +16,10 @@ export interface DownloadProgress {
   /** `waiting`: another process downloads the same file. */
   phase: "waiting" | "downloading";
   fileName: string;
+  /** Which of the model's files it is, from 1. */
+  part: number;
+  parts: number;
+  /** Of all parts together, like `totalBytes`. */
   receivedBytes: number;
   /** null: the server hasn't told. */
   totalBytes: number | null;
@@ -53,9 +57,10 @@ export async function ensureModelFile(
   const folder = cacheFolderOf(source, options.cacheDir) ?? options.cacheDir;
   const remote = toRemote(options);
   const files = await listRemoteFiles(source, remote);
+  // The catalogue's digest is given for one file.
   const only = files.length === 1 ? entry.sha256 : null;
-  for (const file of files)
-    await downloadOnce({ ...file, sha256: only ?? file.sha256 }, folder, remote, options);
+  const parts = files.map((file) => ({ ...file, sha256: only ?? file.sha256 }));
+  await downloadParts(parts, folder, remote, options);
   return locateModelFile(entry, options);
 }
 
@@ -73,26 +78,68 @@ async function verifyModelFile(entry: CatalogueEntry, path: string, signal: Abor
   );
 }
 
+/** One after the other: a model's parts come from one server, whose bandwidth they would only share. */
+async function downloadParts(
+  files: readonly RemoteFile[],
+  folder: string,
+  remote: Remote,
+  options: EnsureModelFileOptions,
+): Promise<void> {
+  // Known beforehand on Hugging Face; else a part's size is what it turns out to have.
+  const sizes = files.map(({ bytes }) => bytes);
+  let doneBytes = 0;
+  for (const [index, file] of files.entries()) {
+    const before = doneBytes;
+    const stillToCome = sizes.slice(index + 1);
+    await downloadOnce(file, folder, remote, {
+      ...options,
+      laterBytes: sum(stillToCome) ?? 0,
+      report: (phase, receivedBytes, totalBytes) => {
+        sizes[index] = totalBytes;
+        options.onProgress?.({
+          phase,
+          fileName: file.name,
+          part: index + 1,
+          parts: files.length,
+          receivedBytes: before + receivedBytes,
+          totalBytes: sum(sizes),
+        });
+      },
+    });
+    sizes[index] = (await stat(join(folder, file.name))).size;
+    doneBytes += sizes[index];
+  }
+}
+
+/** null when one of them is not known. */
+function sum(sizes: readonly (number | null)[]): number | null {
+  return sizes.reduce((total, size) => (total === null || size === null ? null : total + size), 0);
+}
+
+interface PartDownload extends EnsureModelFileOptions {
+  laterBytes: number;
+  report: (phase: DownloadProgress["phase"], receivedBytes: number, totalBytes: number | null) => void;
+}
+
 /** Two processes may want one file: the second waits, then finds it there. */
 async function downloadOnce(
   file: RemoteFile,
   folder: string,
   remote: Remote,
-  options: EnsureModelFileOptions,
+  options: PartDownload,
 ): Promise<void> {
   const target = join(folder, file.name);
-  const report = (phase: DownloadProgress["phase"], receivedBytes: number, totalBytes: number | null) =>
-    options.onProgress?.({ phase, fileName: file.name, receivedBytes, totalBytes });
   await makeFolder(dirname(target));
   await using _lock = await lockFile(`${target}.lock`, {
     signal: options.signal,
-    onWait: () => report("waiting", 0, file.bytes),
+    onWait: () => options.report("waiting", 0, file.bytes),
   });
   if (await exists(target)) return;
   await fetchFile(file, target, {
     remote,
+    laterBytes: options.laterBytes,
     freeDiskBytes: options.freeDiskBytes ?? freeDiskBytes,
-    onBytes: (receivedBytes, totalBytes) => report("downloading", receivedBytes, totalBytes),
+    onBytes: (receivedBytes, totalBytes) => options.report("downloading", receivedBytes, totalBytes),
   });
 }
 

@@ -12,6 +12,8 @@ const DISK_RESERVE_BYTES = 64 * 1024 * 1024;
 
 interface FetchFileOptions {
   remote: Remote;
+  /** What is to be stored after this file: a disk that can't hold all of a model is too small at its first part. */
+  laterBytes: number;
   freeDiskBytes: (folder: string) => Promise<number>;
   /** `totalBytes` is null while the server hasn't told. */
   onBytes: (receivedBytes: number, totalBytes: number | null) => void;
@@ -47,7 +49,7 @@ async function receiveRest(
   file: RemoteFile,
   part: PartFile,
   expected: Expected,
-  { remote, freeDiskBytes, onBytes }: FetchFileOptions,
+  { remote, laterBytes, freeDiskBytes, onBytes }: FetchFileOptions,
 ): Promise<void> {
   const silence = new AbortController();
   const signal = AbortSignal.any([remote.signal, silence.signal]);
@@ -72,7 +74,7 @@ async function receiveRest(
     if (!continues(response, part)) await part.startOver();
     expected.bytes = totalBytesOf(response) ?? expected.bytes;
     if (part.bytes === 0) await part.setOrigin({ url: file.url, etag: strongEtagOf(response) });
-    await requireDiskSpace(part, expected.bytes, freeDiskBytes);
+    await requireDiskSpace(part, (expected.bytes ?? 0) + laterBytes, freeDiskBytes);
 
     onBytes(part.bytes, expected.bytes);
     for await (const chunk of response.body ?? []) {
@@ -128,10 +130,10 @@ function strongEtagOf(response: Response): string | null {
 
 async function requireDiskSpace(
   part: PartFile,
-  totalBytes: number | null,
+  totalBytes: number,
   freeDiskBytes: (folder: string) => Promise<number>,
 ): Promise<void> {
-  const needed = (totalBytes ?? 0) - part.bytes + DISK_RESERVE_BYTES;
+  const needed = totalBytes - part.bytes + DISK_RESERVE_BYTES;
   const free = await freeDiskBytes(dirname(part.path));
   if (free >= needed) return;
   throw new QuernError(

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { QuernError } from "../contract/errors.ts";
+import { splitParts } from "./gguf-split.ts";
 import { filesOfQuantization, quantizationsOf } from "./hf-quantization.ts";
 import { fileNameOf, type ModelSource } from "./model-source.ts";
 import { failureOf, openRemote, type Remote, withRetries } from "./remote.ts";
@@ -32,7 +33,12 @@ export async function listRemoteFiles(
   remote: Remote,
 ): Promise<RemoteFile[]> {
   if (source.kind === "url") {
-    return [{ url: source.url, name: fileNameOf(source.url) ?? "model.gguf", sha256: null, bytes: null }];
+    return urlsOfParts(source.url).map((url) => ({
+      url,
+      name: fileNameOf(url) ?? "model.gguf",
+      sha256: null,
+      bytes: null,
+    }));
   }
   const { siblings } = await readRepository(source.repo, remote);
   const names = siblings
@@ -46,6 +52,13 @@ export async function listRemoteFiles(
       `${source.repo} has no ${source.quantization}: it has ${offered}; name one of these`,
     );
   }
+  const missing = splitParts(files[0] ?? "").filter((part) => !files.includes(part));
+  if (missing.length > 0) {
+    throw new QuernError(
+      "download_failed",
+      `${source.repo} lacks ${missing.join(", ")} of ${source.quantization}: name another quantization, or another repository`,
+    );
+  }
   return files.map((name) => {
     const sibling = siblings.find(({ rfilename }) => rfilename === name);
     return {
@@ -55,6 +68,12 @@ export async function listRemoteFiles(
       bytes: sibling?.size ?? null,
     };
   });
+}
+
+/** A split model's parts stand beside each other; what follows the path (a signature) is the same for all. */
+function urlsOfParts(url: string): string[] {
+  const { pathname } = new URL(url);
+  return splitParts(pathname).map((path) => Object.assign(new URL(url), { pathname: path }).href);
 }
 
 function readRepository(repo: string, remote: Remote): Promise<z.infer<typeof repositorySchema>> {

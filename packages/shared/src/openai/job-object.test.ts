@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { generationRequest } from "../contract/generation-request.fixture.ts";
 import type { JobRecord } from "../contract/job.ts";
 import { toJobObject } from "./job-object.ts";
 
@@ -11,15 +12,7 @@ const record: JobRecord = {
   attempt: 0,
   crashes: 0,
   cancelRequested: false,
-  request: {
-    messages: [{ role: "user", content: "Hi" }],
-    tools: [],
-    templateOptions: {},
-    sampling: {},
-    seed: 1,
-    maxTokens: null,
-    stop: [],
-  },
+  request: generationRequest(),
   metadata: { order: "7" },
   traceparent: null,
   createdAtMs: 1_500,

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
+import { generationRequest } from "../contract/generation-request.fixture.ts";
 import type { NewJob } from "../contract/job.ts";
 
 /** A job as a gateway would submit it, for tests. */
@@ -11,15 +12,7 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
     metadata: {},
     traceparent: null,
     createdAtMs: 1_000,
-    request: {
-      messages: [{ role: "user", content: "Hi" }],
-      tools: [],
-      templateOptions: {},
-      sampling: {},
-      seed: 1,
-      maxTokens: null,
-      stop: [],
-    },
+    request: generationRequest(),
     ...changes,
   };
 }

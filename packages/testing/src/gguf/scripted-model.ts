@@ -18,6 +18,8 @@ interface ScriptedModelOptions {
   ending?: "stop" | "repeat";
   architecture?: Architecture;
   contextLength?: number;
+  /** Jinja; what is absent is Qwen3's. */
+  chatTemplate?: string;
   name?: string;
   seed?: number;
 }
@@ -47,7 +49,10 @@ export async function writeScriptedModel(path: string, options: ScriptedModelOpt
     hidden: HIDDEN,
     layers: 1,
   };
-  const tokenizer = createTokenizer({ minted: pieces.filter((piece) => piece !== END_OF_TURN) });
+  const tokenizer = createTokenizer({
+    minted: pieces.filter((piece) => piece !== END_OF_TURN),
+    ...(options.chatTemplate === undefined ? {} : { chatTemplate: options.chatTemplate }),
+  });
   const script = pieces.map(tokenizer.idOf);
   const random = new RandomSource(options.seed ?? 1);
   const { embeddings, output } = successorTable(script, ending, tokenizer, random);

@@ -50,10 +50,16 @@ interface TokenizerOptions {
   minted?: readonly string[];
   /** Fills the vocabulary up with unused tokens. */
   size?: number;
+  /** Jinja. */
+  chatTemplate?: string;
 }
 
 /** A byte-level BPE tokenizer (`gpt2`, pre-tokenizer `qwen2`): any UTF-8 text survives a round trip. */
-export function createTokenizer({ minted = [], size = 0 }: TokenizerOptions = {}): Tokenizer {
+export function createTokenizer({
+  minted = [],
+  size = 0,
+  chatTemplate = CHAT_TEMPLATE,
+}: TokenizerOptions = {}): Tokenizer {
   const types = new Map<string, number>();
   const merges: string[] = [];
   for (const symbol of BYTE_SYMBOLS) types.set(symbol, NORMAL);
@@ -82,7 +88,7 @@ export function createTokenizer({ minted = [], size = 0 }: TokenizerOptions = {}
       ["tokenizer.ggml.padding_token_id", { uint32: idOf(END_OF_TEXT) }],
       ["tokenizer.ggml.bos_token_id", { uint32: idOf(END_OF_TEXT) }],
       ["tokenizer.ggml.add_bos_token", { bool: false }],
-      ["tokenizer.chat_template", { string: CHAT_TEMPLATE }],
+      ["tokenizer.chat_template", { string: chatTemplate }],
     ]),
   };
 }

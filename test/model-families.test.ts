@@ -1,0 +1,149 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
+import { defaultCatalogueFile, loadCatalogue } from "@quern/shared/models/catalogue";
+import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
+import { readGgufHeader } from "@quern/shared/models/gguf-header";
+import { familyFacts } from "@quern/shared/models/qwen-families";
+import type { Architecture } from "@quern/testing/gguf/architecture";
+import { FAMILY_ANSWER, FAMILY_THOUGHT, writeFamilyModel } from "@quern/testing/gguf/family-model";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EngineProcess } from "../apps/worker/src/engine-process/engine-process.ts";
+
+// Promise: a model of each Qwen family loads in llama.cpp and answers, as the catalogue says of it.
+
+const WEATHER = {
+  type: "function" as const,
+  function: { name: "get_weather", parameters: { type: "object", properties: { city: { type: "string" } } } },
+};
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-families-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** One entry for each family and each architecture that its sizes have; embeddings don't answer. */
+const examples = await familyExamples();
+
+test("the catalogue's families need just the architectures that are tried here", () => {
+  expect(new Set(examples.map(({ architecture }) => architecture))).toEqual(
+    new Set(["qwen2", "qwen2moe", "qwen3", "qwen3moe"]),
+  );
+  expect(examples.length).toBeGreaterThan(11);
+});
+
+describe.each(examples)("$family as $architecture", ({ family, architecture, entry }) => {
+  const { thinking, toolCalls } = entry;
+  let path: string;
+  let engine: EngineProcess;
+
+  beforeAll(async () => {
+    path = join(folder, `${family}-${architecture}.gguf`);
+    await writeFamilyModel(path, { family, architecture, thinking, toolCalls });
+    engine = await EngineProcess.start(
+      {
+        modelPath: path,
+        slots: 1,
+        contextTokens: 1024,
+        threads: 1,
+        kvType: entry.kvType,
+        thinking,
+        sampling: entry.sampling,
+        telemetry: false,
+      },
+      new AbortController().signal,
+    );
+  });
+  afterAll(() => engine?.close());
+
+  test("is the architecture that the catalogue expects", async () => {
+    expect(engine.facts.architecture).toBe(architecture);
+    expect(engine.facts.experts !== null).toBe(architecture.endsWith("moe"));
+    expect((await readGgufHeader(path)).architecture).toBe(architecture);
+  });
+
+  test("answers, with a thought where it thinks", async () => {
+    const { result } = await generate(ask());
+    expect(result.reasoning).toBe(thinking === "never" ? "" : FAMILY_THOUGHT);
+    expect(result.text.startsWith(FAMILY_ANSWER)).toBe(true);
+    expect(result.finishReason).toBe("stop");
+  });
+
+  test("lets itself be told not to think where the catalogue says that the choice is the caller's", async () => {
+    const asked = await engine.countPromptTokens(ask({ templateOptions: { enable_thinking: true } }));
+    const unasked = await engine.countPromptTokens(ask({ templateOptions: { enable_thinking: false } }));
+    // The empty thought that switches thinking off.
+    if (thinking === "optional") expect(unasked).toBeGreaterThan(asked);
+    else expect(unasked).toBe(asked);
+  });
+
+  test("is told of tools, and calls one, in the form of its family", async () => {
+    const [without, withTools] = [
+      await engine.countPromptTokens(ask()),
+      await engine.countPromptTokens(ask({ tools: [WEATHER] })),
+    ];
+    expect(withTools > without).toBe(toolCalls !== "none");
+    const { result } = await generate(ask({ tools: [WEATHER] }));
+    expect(result.text.startsWith(FAMILY_ANSWER)).toBe(true);
+    // The call, or where a form is not parsed, its text.
+    const said = JSON.stringify([result.text, result.toolCalls]);
+    expect(/get_weather.*Oslo/.test(said)).toBe(toolCalls !== "none");
+    if (toolCalls === "hermes") expect(result.toolCalls).toHaveLength(1);
+  });
+
+  test("takes a conversation that called a tool before", async () => {
+    const called: GenerationRequest["messages"] = [
+      ...ask().messages,
+      {
+        role: "assistant",
+        content: `<think>\n${FAMILY_THOUGHT}\n</think>\n\nLet me see.`,
+        tool_calls: [{ type: "function", function: { name: "get_weather", arguments: { city: "Oslo" } } }],
+      },
+      { role: "tool", content: "It rains." },
+    ];
+    const tools = [WEATHER];
+    const whole = await engine.countPromptTokens(ask({ messages: called, tools }));
+    const uncalled = called.map(({ tool_calls, ...message }) => message);
+    expect(whole > (await engine.countPromptTokens(ask({ messages: uncalled, tools })))).toBe(
+      toolCalls !== "none",
+    );
+    const unthought = uncalled.map((message) =>
+      message.role === "assistant" ? { ...message, content: "Let me see." } : message,
+    );
+    // Earlier thoughts are not shown to a model that thinks.
+    const difference =
+      (await engine.countPromptTokens(ask({ messages: uncalled, tools }))) -
+      (await engine.countPromptTokens(ask({ messages: unthought, tools })));
+    expect(difference > 0).toBe(thinking === "never");
+    const { result } = await generate(ask({ messages: called, tools }));
+    expect(result.text.startsWith(FAMILY_ANSWER)).toBe(true);
+  });
+
+  let nextId = 1;
+  function generate(request: GenerationRequest) {
+    const id = `job_${nextId++}`;
+    return engine.generate({ id, request, traceparent: null }, () => {}, new AbortController().signal);
+  }
+});
+
+function ask(changes: Partial<GenerationRequest> = {}): GenerationRequest {
+  const messages = [{ role: "user" as const, content: "What is the capital of France?" }];
+  return generationRequest({ messages, ...changes });
+}
+
+async function familyExamples() {
+  const { entries } = await loadCatalogue(defaultCatalogueFile());
+  const examples = new Map<string, { family: string; architecture: Architecture; entry: CatalogueEntry }>();
+  for (const entry of entries) {
+    if (entry.family === null || entry.kind === "embedding" || entry.parameters === null) continue;
+    const { architectures } = familyFacts(entry.family);
+    const isMoe = entry.parameters.active < entry.parameters.total;
+    const architecture = (isMoe ? architectures.moe : architectures.dense) as Architecture;
+    const key = `${entry.family} ${architecture}`;
+    if (!examples.has(key)) examples.set(key, { family: entry.family, architecture, entry });
+  }
+  return [...examples.values()];
+}
