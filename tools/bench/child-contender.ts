@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { QuernError } from "@quern/shared/contract/errors";
+import { hasEnded, ownChild } from "./child-lifetime.ts";
 import type { ChildContenderName, Contender, ContenderOptions } from "./contender.ts";
 import type { ChildCommand, ChildReport } from "./contender-child.ts";
 
 /**
- * Starts a contender in a process of its own; resolves when its model is loaded. `stop` kills it.
+ * Starts a contender in a process of its own; resolves when its model is loaded. `stop` kills it, and then this rejects.
  *
  * @throws QuernError `engine_failed` with what the contender said, or how its process ended.
  */
@@ -15,12 +15,11 @@ export async function startChildContender(
   options: ContenderOptions,
   stop: AbortSignal,
 ): Promise<Contender & AsyncDisposable> {
+  stop.throwIfAborted();
   const child = fork(join(import.meta.dirname, "contender-child.ts"), {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  const kill = () => child.kill("SIGKILL");
-  stop.addEventListener("abort", kill);
-  const exited = once(child, "exit").finally(() => stop.removeEventListener("abort", kill));
+  const lifetime = ownChild(child, stop);
   const toContender = (version: string): Contender & AsyncDisposable => ({
     name,
     version,
@@ -29,18 +28,18 @@ export async function startChildContender(
       if (report.type !== "ran") throw new Error(`${name} answered a round with ${report.type}`);
       return report.trace;
     },
-    async [Symbol.asyncDispose]() {
-      if (child.connected) child.send({ type: "close" } satisfies ChildCommand);
-      await exited;
-    },
+    [Symbol.asyncDispose]: () =>
+      lifetime.end(() => {
+        if (child.connected) child.send({ type: "close" } satisfies ChildCommand);
+      }),
   });
   try {
     const report = await ask(name, child, { type: "start", name, options });
     if (report.type !== "ready") throw new Error(`${name} answered its start with ${report.type}`);
     return toContender(report.version);
   } catch (error) {
-    kill();
-    await exited;
+    lifetime.kill();
+    await lifetime.exited;
     throw error;
   }
 }
@@ -54,7 +53,7 @@ function ask(name: ChildContenderName, child: ChildProcess, command: ChildComman
     fail(`its process ended with ${signal ?? `code ${code}`}`);
   child.once("message", onMessage);
   child.once("exit", onExit);
-  if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
+  if (hasEnded(child)) onExit(child.exitCode, child.signalCode);
   else child.send(command);
   return promise.finally(() => {
     child.off("message", onMessage);

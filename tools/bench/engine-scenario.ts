@@ -13,8 +13,13 @@ interface ContenderFigures {
   llamaCpp: string;
   rounds: RoundMetrics[];
   median: RoundMetrics;
-  /** Decoding speed by that of a reference in the same round, the median. */
-  ratioTo: Record<(typeof REFERENCES)[number], number | null>;
+  ratioTo: Record<(typeof REFERENCES)[number], Ratios>;
+}
+
+/** By a reference in the same round, the median over rounds. null: the reference wasn't measured. */
+interface Ratios {
+  decode: number | null;
+  total: number | null;
 }
 
 interface SlotsFigures {
@@ -33,7 +38,7 @@ export async function runEngineScenario(
   for (const slots of options.slots) figures.push(await measureSlots(slots, options, context));
   return {
     figures,
-    tables: figures.map(({ slots, contenders }) => `${slots} slots\n${table(contenders)}`).join("\n\n"),
+    tables: figures.map(({ slots, contenders }) => `slots: ${slots}\n${table(contenders)}`).join("\n\n"),
   };
 }
 
@@ -63,10 +68,14 @@ async function measureSlots(
     inFlight: slots,
     late: null,
   });
-  const traces = await takeTurns({ contenders, repeat, workload }, context);
+  const turns = contenders.map(({ name, run }) => ({
+    name: `${slots} slots, ${name}`,
+    run: (round: number) => run(workload(round)),
+  }));
+  const traces = await takeTurns(turns, repeat, context);
   const rounds = traces.map((ofContender) => ofContender.map((trace) => roundMetrics(trace, slots)));
-  const speedsOf = (name: ContenderName) =>
-    speeds(rounds[contenders.findIndex((contender) => contender.name === name)] ?? []);
+  const roundsOf = (name: ContenderName) =>
+    rounds[contenders.findIndex((contender) => contender.name === name)] ?? [];
   return {
     slots,
     contenders: contenders.map(({ name, version }, turn) => ({
@@ -75,25 +84,29 @@ async function measureSlots(
       rounds: rounds[turn] ?? [],
       median: medianMetrics(rounds[turn] ?? []),
       ratioTo: Object.fromEntries(
-        REFERENCES.map((reference) => [
-          reference,
-          medianRatio(speeds(rounds[turn] ?? []), speedsOf(reference)),
-        ]),
+        REFERENCES.map((reference) => [reference, ratios(rounds[turn] ?? [], roundsOf(reference))]),
       ) as ContenderFigures["ratioTo"],
     })),
   };
 }
 
-function speeds(rounds: readonly RoundMetrics[]): (number | null)[] {
-  return rounds.map(({ decodeTokensPerSecond }) => decodeTokensPerSecond);
+function ratios(rounds: readonly RoundMetrics[], references: readonly RoundMetrics[]): Ratios {
+  const ratioOf = (key: "decodeTokensPerSecond" | "totalTokensPerSecond") =>
+    medianRatio(
+      rounds.map((round) => round[key]),
+      references.map((round) => round[key]),
+    );
+  return { decode: ratioOf("decodeTokensPerSecond"), total: ratioOf("totalTokensPerSecond") };
 }
 
 const COLUMNS: Column<ContenderFigures>[] = [
   { title: "contender", cell: ({ name }) => name },
   { title: "decode tok/s", cell: ({ median }) => figure(median.decodeTokensPerSecond) },
-  { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"], 2) },
-  { title: "÷ server stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"], 2) },
+  { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"].decode, 2) },
+  { title: "÷ stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"].decode, 2) },
   { title: "total tok/s", cell: ({ median }) => figure(median.totalTokensPerSecond) },
+  { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"].total, 2) },
+  { title: "÷ stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"].total, 2) },
   { title: "CPU ms/tok", cell: ({ median }) => figure(median.cpuMsPerToken, 2) },
   { title: "step fill", cell: ({ median }) => percent(median.stepFill) },
   { title: "id runs/step", cell: ({ median }) => figure(median.idRunsPerStep, 2) },

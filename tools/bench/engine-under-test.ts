@@ -6,11 +6,11 @@ import { samplerOptions } from "../../apps/worker/src/engine/sampling.ts";
 import type { Generation } from "../../apps/worker/src/engine/slot.ts";
 import { StepLoop } from "../../apps/worker/src/engine/step-loop.ts";
 import type { ContenderOptions } from "./contender.ts";
-import { ownCpuMs } from "./cpu-time.ts";
+import { ownCpu } from "./cpu-time.ts";
 import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
 
 /** One pass of an engine's loop. Times are milliseconds of the clock that token times are told in. */
-export interface EngineStep {
+export interface StepRecord {
   /** Ids of the slots that decoded, ascending; none in a step that only prefills. */
   slots: number[];
   prefillTokens: number;
@@ -71,6 +71,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   return {
     version: model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
+    endTokens: "ignored",
     generate: (request, onToken) => {
       const { promise, resolve, reject } = Promise.withResolvers<GenerationTrace>();
       const id = String(submitted++);
@@ -92,7 +93,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
       loop.submit(toGeneration(id, request, output));
       return promise;
     },
-    cpuMs: ownCpuMs,
+    cpu: ownCpu,
     takeSteps: () => null,
     async [Symbol.asyncDispose]() {
       loop.close();

@@ -1,6 +1,7 @@
 import { type Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { QuernError } from "@quern/shared/contract/errors";
-import { spreadEvenly, spreadOverChunks } from "./token-times.ts";
+import type { CpuClock } from "./cpu-time.ts";
+import { spreadEvenly } from "./token-times.ts";
 import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
 
 export interface CompletionTargetOptions {
@@ -10,18 +11,20 @@ export interface CompletionTargetOptions {
   delivery: "whole" | "stream";
   promptCache: "on" | "off";
   /** Of the server's process. */
-  cpuMs: () => number;
+  cpu: CpuClock;
 }
 
 /** What this reads of a `/completion` answer (llama.cpp's tools/server/README.md). */
 interface Completion {
-  /** Of a stream's chunk. */
-  tokens?: number[];
+  /** Prompt tokens, cached ones included. */
+  tokens_evaluated?: number;
+  /** Tokens so far. A stream's events can bring several: bytes are held back until they are a character. */
+  tokens_predicted?: number;
+  /** Of the last event of a stream, and of a whole answer. */
   timings?: {
     /** Prompt tokens that were still in the cache. */
     cache_n: number;
-    predicted_n: number;
-    /** From the first token to the last. */
+    /** From the first token's sampling to the last one's. */
     predicted_ms: number;
   };
   error?: { message: string };
@@ -29,18 +32,19 @@ interface Completion {
 
 /** llama-server's `/completion`, with prompts as tokens. */
 export function completionTarget(options: CompletionTargetOptions): Target {
-  const { version, delivery, cpuMs } = options;
+  const { version, delivery, cpu } = options;
   return {
     version,
     tokenTimes: delivery === "stream" ? "observed" : "interpolated",
+    endTokens: "ignored",
     generate: async (request, onToken) => {
       const sentAtMs = performance.now();
       const response = await post(options, completionBody(request, options));
       return delivery === "stream"
-        ? readStream(response, sentAtMs, onToken)
-        : readWhole(response, sentAtMs, onToken);
+        ? readStream(response, { request, sentAtMs, onToken })
+        : readWhole(response, { request, sentAtMs, onToken });
     },
-    cpuMs,
+    cpu,
     takeSteps: () => null,
   };
 }
@@ -74,49 +78,47 @@ function post({ port, agent }: CompletionTargetOptions, body: string): Promise<I
   });
 }
 
+interface Sent {
+  request: BenchRequest;
+  sentAtMs: number;
+  onToken: () => void;
+}
+
 async function readWhole(
   response: IncomingMessage,
-  sentAtMs: number,
-  onToken: () => void,
+  { request, sentAtMs, onToken }: Sent,
 ): Promise<GenerationTrace> {
   const completion = JSON.parse(await readText(response)) as Completion;
   const endedAtMs = performance.now();
-  const { predicted_n, predicted_ms, cache_n } = timingsOf(completion);
-  for (let token = 0; token < predicted_n; token++) onToken();
-  const tokenAtMs = spreadEvenly(endedAtMs - predicted_ms, endedAtMs, predicted_n);
+  const { predicted_ms, cache_n } = completeTimings(completion, request);
+  const tokens = completion.tokens_predicted ?? 0;
+  for (let token = 0; token < tokens; token++) onToken();
+  const tokenAtMs = spreadEvenly(endedAtMs - predicted_ms, endedAtMs, tokens);
   return { sentAtMs, tokenAtMs, endedAtMs, cachedTokens: cache_n };
 }
 
 async function readStream(
   response: IncomingMessage,
-  sentAtMs: number,
-  onToken: () => void,
+  { request, sentAtMs, onToken }: Sent,
 ): Promise<GenerationTrace> {
-  const chunkAtMs: number[] = [];
+  const tokenAtMs: number[] = [];
   let last: Completion = {};
-  for await (const completion of serverSentEvents(response)) {
-    last = completion;
-    if (completion.error !== undefined) break;
-    if ((completion.tokens?.length ?? 0) === 0) continue;
-    chunkAtMs.push(performance.now());
-    onToken();
+  for await (last of serverSentEvents(response.setEncoding("utf8"))) {
+    const arrivedAtMs = performance.now();
+    while (tokenAtMs.length < (last.tokens_predicted ?? 0)) {
+      tokenAtMs.push(arrivedAtMs);
+      onToken();
+    }
   }
   const endedAtMs = performance.now();
-  const { predicted_n, cache_n } = timingsOf(last);
-  // Bytes that are not yet a character are held back: chunks are fewer than tokens.
-  return {
-    sentAtMs,
-    tokenAtMs: spreadOverChunks(chunkAtMs, predicted_n),
-    endedAtMs,
-    cachedTokens: cache_n,
-  };
+  const { cache_n } = completeTimings(last, request);
+  return { sentAtMs, tokenAtMs, endedAtMs, cachedTokens: cache_n };
 }
 
-/** The server writes each event as one `data:` line. */
-async function* serverSentEvents(response: AsyncIterable<string | Buffer>): AsyncGenerator<Completion> {
+/** The server writes each event as one `data:` line. `texts`: the body, cut anywhere. */
+export async function* serverSentEvents(texts: AsyncIterable<string>): AsyncGenerator<Completion> {
   let rest = "";
-  if ("setEncoding" in response) (response as IncomingMessage).setEncoding("utf8");
-  for await (const text of response) {
+  for await (const text of texts) {
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
@@ -134,8 +136,12 @@ async function readText(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-function timingsOf({ timings, error }: Completion): Required<Completion>["timings"] {
+/** @throws QuernError `engine_failed` for a refusal, and when the prompt was read as other tokens than were sent. */
+function completeTimings(answer: Completion, request: BenchRequest): Required<Completion>["timings"] {
+  const { timings, tokens_evaluated, error } = answer;
   if (timings === undefined) throw failure(error?.message ?? "its answer has no timings");
+  const sent = request.promptTokens.length;
+  if (tokens_evaluated !== sent) throw failure(`it read a prompt of ${sent} tokens as ${tokens_evaluated}`);
   return timings;
 }
 

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { Agent, get } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { QuernError } from "@quern/shared/contract/errors";
 import { freePort } from "@quern/testing/free-port";
+import { type ChildLifetime, hasEnded, ownChild } from "./child-lifetime.ts";
 import type { Contender, ContenderOptions } from "./contender.ts";
-import { cpuMsOf } from "./cpu-time.ts";
+import { cpuOf } from "./cpu-time.ts";
 import { completionTarget } from "./llama-server-client.ts";
 import { runWorkload } from "./workload.ts";
 
@@ -25,32 +25,35 @@ export interface LlamaServer extends AsyncDisposable {
 const HEALTH_INTERVAL_MS = 50;
 /** A free port may be taken by another process before the server listens on it. */
 const PORT_ATTEMPTS = 3;
-/** From SIGTERM; it frees its model first. */
-const EXIT_TIMEOUT_MS = 10_000;
+/** It only prints a line. */
+const VERSION_TIMEOUT_MS = 30_000;
 const KEPT_OUTPUT_CHARACTERS = 2_000;
 
 /**
- * Starts llama.cpp's server on a free loopback port; resolves when its model is loaded. `stop` kills it.
+ * Starts llama.cpp's server on a free loopback port; resolves when its model is loaded. `stop` kills it, and then this
+ * rejects.
  *
  * @throws QuernError `config_invalid` when there is no such binary, `model_load_failed` with the end of what it said.
  */
 export async function startLlamaServer(options: LlamaServerOptions, stop: AbortSignal): Promise<LlamaServer> {
-  const version = await versionOf(options.binary);
+  const version = await versionOf(options.binary, stop);
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
+    stop.throwIfAborted();
     const child = spawn(options.binary, serverArguments(options, port), {
       stdio: ["ignore", "pipe", "pipe"],
       env: environment(),
     });
     const said = keepOutput(child);
-    const kill = () => child.kill("SIGKILL");
-    stop.addEventListener("abort", kill);
-    const exited = once(child, "exit").finally(() => stop.removeEventListener("abort", kill));
-    if (await isHealthy(child, port)) return toServer(child, exited, port, version, options.promptCache);
-    await exited;
-    if (stop.aborted) throw new QuernError("model_load_failed", "llama-server was told to stop");
+    const lifetime = ownChild(child, stop);
+    if (await isHealthy(child, port)) return toServer(child, lifetime, { ...options, port, version });
+    await lifetime.exited;
+    stop.throwIfAborted();
     if (attempt < PORT_ATTEMPTS && said().includes("couldn't bind")) continue;
-    throw new QuernError("model_load_failed", `llama-server ended before it was ready: ${said() || "it said nothing"}`);
+    throw new QuernError(
+      "model_load_failed",
+      `llama-server ended before it was ready: ${said() || "it said nothing"}`,
+    );
   }
 }
 
@@ -74,14 +77,18 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("LLAMA_")));
 }
 
-async function versionOf(binary: string): Promise<string> {
+async function versionOf(binary: string, stop: AbortSignal): Promise<string> {
   try {
-    const { stdout, stderr } = await promisify(execFile)(binary, ["--version"], { env: environment() });
+    const { stdout, stderr } = await promisify(execFile)(binary, ["--version"], {
+      env: environment(),
+      timeout: VERSION_TIMEOUT_MS,
+      signal: stop,
+    });
     return /^version: (.+)$/m.exec(`${stdout}\n${stderr}`)?.[1] ?? "unknown";
   } catch (error) {
     throw new QuernError(
       "config_invalid",
-      `can't run ${binary}: ${(error as Error).message}. Give --llama-server the path of llama.cpp's llama-server`,
+      `can't run ${binary}: ${(error as Error).message.trim()}. Give --llama-server the path of llama.cpp's llama-server`,
       { cause: error },
     );
   }
@@ -99,7 +106,7 @@ function keepOutput(child: ChildProcess): () => string {
 
 /** Resolves with false when the process ended instead. */
 async function isHealthy(child: ChildProcess, port: number): Promise<boolean> {
-  while (child.exitCode === null && child.signalCode === null) {
+  while (!hasEnded(child)) {
     if ((await statusOf(`http://127.0.0.1:${port}/health`)) === 200) return true;
     await delay(HEALTH_INTERVAL_MS);
   }
@@ -118,16 +125,14 @@ function statusOf(url: string): Promise<number | null> {
 
 function toServer(
   child: ChildProcess,
-  exited: Promise<unknown>,
-  port: number,
-  version: string,
-  promptCache: "on" | "off",
+  lifetime: ChildLifetime,
+  { port, version, promptCache }: LlamaServerOptions & { port: number; version: string },
 ): LlamaServer {
   // Connections stay open from round to round: a round doesn't measure handshakes.
   const agent = new Agent({ keepAlive: true });
   const toContender = (delivery: "whole" | "stream"): Contender => {
-    const cpuMs = () => cpuMsOf(child.pid as number);
-    const target = completionTarget({ version, port, agent, delivery, promptCache, cpuMs });
+    const cpu = cpuOf(child.pid as number);
+    const target = completionTarget({ version, port, agent, delivery, promptCache, cpu });
     return {
       name: delivery === "whole" ? "llama-server" : "llama-server-stream",
       version,
@@ -139,10 +144,7 @@ function toServer(
     stream: toContender("stream"),
     async [Symbol.asyncDispose]() {
       agent.destroy();
-      child.kill("SIGTERM");
-      const lostPatience = setTimeout(() => child.kill("SIGKILL"), EXIT_TIMEOUT_MS);
-      await exited;
-      clearTimeout(lostPatience);
+      await lifetime.end(() => child.kill("SIGTERM"));
     },
   };
 }

@@ -55,7 +55,8 @@ export async function runPrefillGapScenario(
             },
     };
   };
-  const traces = await takeTurns({ contenders, repeat, workload }, context);
+  const turns = contenders.map(({ name, run }) => ({ name, run: (round: number) => run(workload(round)) }));
+  const traces = await takeTurns(turns, repeat, context);
   const figures = contenders.map(
     ({ name, version }, turn): ContenderFigures => ({
       name,

@@ -43,20 +43,22 @@ export async function runPrefixScenario(
     context.stop,
   );
   const { contenders } = started;
-  const measure = async (systemPrompts: "shared" | "distinct") => {
-    context.tell(`${systemPrompts} system prompts`);
-    const workload = (round: number) =>
-      jobsOf(systemPrompts, { round, jobs: round === 0 ? WARM_UP_JOBS : jobs, slots });
-    const traces = await takeTurns({ contenders, repeat, workload }, context);
-    return traces.map((rounds) => rounds.map((trace) => prefixMetrics(trace, SYSTEM_PROMPT_TOKENS)));
-  };
-  const [distinct, shared] = [await measure("distinct"), await measure("shared")];
+  const turns = contenders.flatMap(({ name, run }) =>
+    (["distinct", "shared"] as const).map((systemPrompts) => ({
+      name: `${name}, ${systemPrompts} system prompts`,
+      run: (round: number) =>
+        run(jobsOf(systemPrompts, { round, jobs: round === 0 ? WARM_UP_JOBS : jobs, slots })),
+    })),
+  );
+  const traces = await takeTurns(turns, repeat, context);
+  const metricsOf = (turn: number) =>
+    (traces[turn] ?? []).map((trace) => prefixMetrics(trace, SYSTEM_PROMPT_TOKENS));
   const figures = contenders.map(
-    ({ name, version }, turn): ContenderFigures => ({
+    ({ name, version }, at): ContenderFigures => ({
       name,
       llamaCpp: version,
-      shared: shared[turn] ?? [],
-      distinct: distinct[turn] ?? [],
+      distinct: metricsOf(2 * at),
+      shared: metricsOf(2 * at + 1),
     }),
   );
   const title = `${jobs} jobs, ${SYSTEM_PROMPTS} system prompts of ${SYSTEM_PROMPT_TOKENS} tokens, ${slots} slots`;

@@ -1,4 +1,4 @@
-import type { EngineStep } from "./engine-under-test.ts";
+import type { StepRecord } from "./engine-under-test.ts";
 import { median, quantile } from "./statistics.ts";
 import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
@@ -11,7 +11,7 @@ export interface RoundMetrics {
   /** From the first request to the last token, prompts included. */
   totalTokensPerSecond: number;
   /** CPU time of the round, prompts included, by completion tokens. */
-  cpuMsPerToken: number;
+  cpuMsPerToken: number | null;
   ttftP50Ms: number | null;
   ttftP99Ms: number | null;
   /** The longest time between two tokens of one stream. */
@@ -40,7 +40,7 @@ export function roundMetrics(trace: RoundTrace, slots: number): RoundMetrics {
     tokens,
     decodeTokensPerSecond: decodeTokensPerSecond(generations),
     totalTokensPerSecond: (tokens / tookMs) * 1_000,
-    cpuMsPerToken: cpuMs / tokens,
+    cpuMsPerToken: cpuMs === null ? null : cpuMs / tokens,
     ttftP50Ms: quantile(ttftsMs, 0.5),
     ttftP99Ms: quantile(ttftsMs, 0.99),
     maxDecodeGapMs: observed ? Math.max(0, ...generations.flatMap(gapsMs)) : null,
@@ -85,7 +85,7 @@ export function gapsMs({ tokenAtMs }: Pick<GenerationTrace, "tokenAtMs">): numbe
 }
 
 /** 0, 1, 2, 5 are two runs. */
-function idRuns({ slots }: EngineStep): number {
+function idRuns({ slots }: StepRecord): number {
   return slots.filter((slot, index) => index === 0 || slot !== (slots[index - 1] as number) + 1).length;
 }
 

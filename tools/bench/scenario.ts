@@ -1,5 +1,4 @@
-import type { Contender } from "./contender.ts";
-import type { RoundTrace, Workload } from "./workload.ts";
+import type { RoundTrace } from "./workload.ts";
 
 /** What a scenario runs with. */
 export interface ScenarioContext {
@@ -17,29 +16,30 @@ export interface ScenarioOutcome {
   tables: string;
 }
 
-export interface TurnOptions {
-  contenders: readonly Contender[];
-  repeat: number;
-  /** The same for every contender; 0 is a warm-up whose outcome nobody sees. */
-  workload: (round: number) => Workload;
+/** What is compared with others: a contender with a workload. */
+export interface Turn {
+  name: string;
+  /** Round 0 is a warm-up whose outcome nobody sees. */
+  run: (round: number) => Promise<RoundTrace>;
 }
 
 /**
- * Rounds in turns, A B A B: whatever disturbs the machine for longer than a round disturbs all contenders.
+ * Rounds in turns, A B A B: whatever disturbs the machine for longer than a round disturbs all alike.
  *
- * @returns each contender's rounds, in the order of the contenders.
+ * @returns the rounds of each turn, in the order of the turns.
  */
-export async function takeTurns(options: TurnOptions, context: ScenarioContext): Promise<RoundTrace[][]> {
-  const { contenders, repeat, workload } = options;
-  const traces: RoundTrace[][] = contenders.map(() => []);
+export async function takeTurns(
+  turns: readonly Turn[],
+  repeat: number,
+  { stop, tell }: Pick<ScenarioContext, "stop" | "tell">,
+): Promise<RoundTrace[][]> {
+  const traces: RoundTrace[][] = turns.map(() => []);
   for (let round = 0; round <= repeat; round++) {
-    for (const [turn, contender] of contenders.entries()) {
-      context.stop.throwIfAborted();
-      context.tell(
-        round === 0 ? `${contender.name}: warm-up` : `${contender.name}: round ${round} of ${repeat}`,
-      );
-      const trace = await contender.run(workload(round));
-      if (round > 0) traces[turn]?.push(trace);
+    for (const [at, { name, run }] of turns.entries()) {
+      stop.throwIfAborted();
+      tell(round === 0 ? `${name}: warm-up` : `${name}: round ${round} of ${repeat}`);
+      const trace = await run(round);
+      if (round > 0) traces[at]?.push(trace);
     }
   }
   return traces;

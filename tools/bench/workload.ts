@@ -1,6 +1,7 @@
-import type { EngineStep } from "./engine-under-test.ts";
+import type { CpuClock } from "./cpu-time.ts";
+import type { StepRecord } from "./engine-under-test.ts";
 
-/** What every contender is given alike: the same tokens, the same numbers of them. End tokens don't end an answer. */
+/** What every contender is given alike: the same tokens, the same numbers of them. */
 export interface BenchRequest {
   promptTokens: readonly number[];
   maxTokens: number;
@@ -30,10 +31,10 @@ export interface RoundTrace {
   late: GenerationTrace | null;
   /** `interpolated`: only the first and the last token's times are known. */
   tokenTimes: TokenTimes;
-  /** User and system time of the process that runs the model. */
-  cpuMs: number;
+  /** User and system time of the process that runs the model. null: too little to be told from nothing. */
+  cpuMs: number | null;
   /** null: the contender can't be observed step by step. */
-  steps: EngineStep[] | null;
+  steps: StepRecord[] | null;
 }
 
 export type TokenTimes = "observed" | "interpolated";
@@ -43,15 +44,21 @@ export interface Target {
   /** Of the llama.cpp that it runs. */
   readonly version: string;
   readonly tokenTimes: TokenTimes;
+  /** `obeyed`: an end token ends an answer, which nothing can forbid. All others say as many tokens as they may. */
+  readonly endTokens: "ignored" | "obeyed";
   /** Calls back as tokens arrive. Rejects with what the contender said when it can't go on. */
   generate: (request: BenchRequest, onToken: () => void) => Promise<GenerationTrace>;
-  /** Since its process started. */
-  cpuMs: () => number;
+  readonly cpu: CpuClock;
   /** The steps since the last call; null where they can't be observed. */
-  takeSteps: () => EngineStep[] | null;
+  takeSteps: () => StepRecord[] | null;
 }
 
-/** @throws when `late` waits for more tokens than the others have, or for tokens that nobody sees. */
+/**
+ * Rejects with the first thing that goes wrong, then leaves `target` as it is.
+ *
+ * @throws when `late` waits for more tokens than the others have, or for tokens that nobody sees; when an answer has
+ *   another number of tokens than it must.
+ */
 export async function runWorkload(target: Target, workload: Workload): Promise<RoundTrace> {
   const { requests, late } = workload;
   const inFlight = Math.min(workload.inFlight, requests.length);
@@ -71,25 +78,39 @@ export async function runWorkload(target: Target, workload: Workload): Promise<R
   };
 
   target.takeSteps();
-  const cpuBeforeMs = target.cpuMs();
+  const cpuBeforeMs = target.cpu.nowMs();
   const generations: GenerationTrace[] = [];
   let next = 0;
   const runLane = async () => {
     for (let at = next++; at < requests.length; at = next++) {
       const onToken = at < inFlight ? countTokens() : () => {};
-      generations[at] = await target.generate(requests[at] as BenchRequest, onToken);
+      generations[at] = await generateAll(target, requests[at] as BenchRequest, onToken);
     }
   };
   const lanes = Promise.all(Array.from({ length: inFlight }, runLane));
   const lateTrace =
-    late === null ? null : lateIsDue.promise.then(() => target.generate(late.request, () => {}));
-  // `lanes` first: when it rejects, the late request may never be due.
-  await lanes;
+    late === null ? null : lateIsDue.promise.then(() => generateAll(target, late.request, () => {}));
+  // Both at once: when one rejects, the other may never settle, or reject when nobody looks any more.
+  const [, lateGeneration] = await Promise.all([lanes, lateTrace]);
+  const cpuMs = target.cpu.nowMs() - cpuBeforeMs;
   return {
     generations,
-    late: await lateTrace,
+    late: lateGeneration,
     tokenTimes: target.tokenTimes,
-    cpuMs: target.cpuMs() - cpuBeforeMs,
+    cpuMs: cpuMs < target.cpu.lowestMs ? null : cpuMs,
     steps: target.takeSteps(),
   };
+}
+
+async function generateAll(
+  target: Target,
+  request: BenchRequest,
+  onToken: () => void,
+): Promise<GenerationTrace> {
+  const generation = await target.generate(request, onToken);
+  const { length } = generation.tokenAtMs;
+  if (length === request.maxTokens || (target.endTokens === "obeyed" && length <= request.maxTokens)) {
+    return generation;
+  }
+  throw new Error(`an answer has ${length} tokens, not ${request.maxTokens}: figures would not compare`);
 }

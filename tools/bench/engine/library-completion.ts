@@ -1,7 +1,6 @@
 import { LlamaCompletion, type Token } from "node-llama-cpp";
 import type { ContenderOptions } from "../contender.ts";
-import { ownCpuMs } from "../cpu-time.ts";
-import { spreadOverChunks } from "../token-times.ts";
+import { ownCpu } from "../cpu-time.ts";
 import type { Target } from "../workload.ts";
 import { GREEDY, loadLibraryContext } from "./library-context.ts";
 
@@ -14,29 +13,36 @@ export async function startLibraryCompletion(options: ContenderOptions): Promise
   return {
     version: library.model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
+    endTokens: "obeyed",
     generate: async ({ promptTokens, maxTokens }, onToken) => {
       const sequence = library.takeSequence();
       const completion = new LlamaCompletion({ contextSequence: sequence, autoDisposeSequence: false });
       const tokensBefore = sequence.tokenMeter.usedOutputTokens;
       const sentAtMs = performance.now();
-      const chunkAtMs: number[] = [];
+      const tokenAtMs: number[] = [];
+      const arrived = (tokens: number) => {
+        const arrivedAtMs = performance.now();
+        for (let token = 0; token < tokens; token++) {
+          tokenAtMs.push(arrivedAtMs);
+          onToken();
+        }
+      };
       await completion.generateCompletion(promptTokens as Token[], {
         ...GREEDY,
         maxTokens,
-        onToken: (tokens) => {
-          chunkAtMs.push(performance.now());
-          for (const _token of tokens) onToken();
-        },
+        // On by default, and nobody else has it.
+        repeatPenalty: false,
+        onToken: (tokens) => arrived(tokens.length),
       });
+      // Bytes that never became a character are not told of.
+      arrived(sequence.tokenMeter.usedOutputTokens - tokensBefore - tokenAtMs.length);
       const endedAtMs = performance.now();
-      const tokens = sequence.tokenMeter.usedOutputTokens - tokensBefore;
       completion.dispose({ disposeSequence: false });
       await sequence.clearHistory();
       library.giveBack(sequence);
-      // Bytes that are not yet a character are held back: chunks are fewer than tokens.
-      return { sentAtMs, tokenAtMs: spreadOverChunks(chunkAtMs, tokens), endedAtMs, cachedTokens: 0 };
+      return { sentAtMs, tokenAtMs, endedAtMs, cachedTokens: 0 };
     },
-    cpuMs: ownCpuMs,
+    cpu: ownCpu,
     takeSteps: () => null,
     [Symbol.asyncDispose]: () => library[Symbol.asyncDispose](),
   };

@@ -1,6 +1,6 @@
 import type { Token } from "node-llama-cpp";
 import type { ContenderOptions } from "../contender.ts";
-import { ownCpuMs } from "../cpu-time.ts";
+import { ownCpu } from "../cpu-time.ts";
 import type { Target } from "../workload.ts";
 import { GREEDY, loadLibraryContext } from "./library-context.ts";
 
@@ -10,6 +10,7 @@ export async function startLibraryEvaluate(options: ContenderOptions): Promise<T
   return {
     version: library.model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
+    endTokens: "ignored",
     generate: async ({ promptTokens, maxTokens }, onToken) => {
       const sequence = library.takeSequence();
       const sentAtMs = performance.now();
@@ -25,7 +26,7 @@ export async function startLibraryEvaluate(options: ContenderOptions): Promise<T
       library.giveBack(sequence);
       return { sentAtMs, tokenAtMs, endedAtMs, cachedTokens: 0 };
     },
-    cpuMs: ownCpuMs,
+    cpu: ownCpu,
     takeSteps: () => null,
     [Symbol.asyncDispose]: () => library[Symbol.asyncDispose](),
   };
