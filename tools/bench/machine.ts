@@ -9,6 +9,11 @@ export interface Machine {
   loadAverage: number;
 }
 
+/** For people. */
+export function machineLine({ cpu, cores, node, loadAverage }: Machine): string {
+  return `${cpu}, ${cores} cores, Node ${node}, load average ${loadAverage.toFixed(2)} before`;
+}
+
 export function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model ?? "unknown",

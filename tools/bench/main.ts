@@ -2,7 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { onSupervisorGone } from "@quern/shared/process/supervised";
 import { type BenchCommand, readArguments } from "./arguments.ts";
 import { runEngineScenario } from "./engine-scenario.ts";
-import { describeMachine } from "./machine.ts";
+import { describeMachine, machineLine } from "./machine.ts";
 import { findModel } from "./models.ts";
 import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
 import { runPrefixScenario } from "./prefix-scenario.ts";
@@ -35,7 +35,7 @@ async function run(command: BenchCommand): Promise<void> {
   const { figures, tables } = await measure(command, { modelPath, stop: stop.signal, tell });
   const { output, ...options } = command;
   if (output === "json") console.log(JSON.stringify({ machine, options, figures }, null, 2));
-  else console.log(tables);
+  else console.log(`${machineLine(machine)}\n\n${tables}`);
 }
 
 function measure(

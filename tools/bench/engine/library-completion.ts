@@ -17,7 +17,6 @@ export async function startLibraryCompletion(options: ContenderOptions): Promise
     generate: async ({ promptTokens, maxTokens }, onToken) => {
       const sequence = library.takeSequence();
       const completion = new LlamaCompletion({ contextSequence: sequence, autoDisposeSequence: false });
-      const tokensBefore = sequence.tokenMeter.usedOutputTokens;
       const sentAtMs = performance.now();
       const tokenAtMs: number[] = [];
       const arrived = (tokens: number) => {
@@ -27,15 +26,15 @@ export async function startLibraryCompletion(options: ContenderOptions): Promise
           onToken();
         }
       };
-      await completion.generateCompletion(promptTokens as Token[], {
+      const { metadata } = await completion.generateCompletionWithMeta(promptTokens as Token[], {
         ...GREEDY,
         maxTokens,
         // On by default, and nobody else has it.
         repeatPenalty: false,
         onToken: (tokens) => arrived(tokens.length),
       });
-      // Bytes that never became a character are not told of.
-      arrived(sequence.tokenMeter.usedOutputTokens - tokensBefore - tokenAtMs.length);
+      // The last bytes that never became a character are not told of.
+      if (metadata.stopReason === "maxTokens") arrived(maxTokens - tokenAtMs.length);
       const endedAtMs = performance.now();
       completion.dispose({ disposeSequence: false });
       await sequence.clearHistory();
