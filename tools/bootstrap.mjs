@@ -1,7 +1,7 @@
-// What `npm start`, `npm test` and `npm run check` run first, on whatever Node the machine has. It installs the locked
-// packages when they are missing or stale, then runs the real program under the Node 24 that the lockfile brings.
-// No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
-//   usage: node tools/bootstrap.mjs start|test|check [arguments of the program]
+// What `npm start`, `npm test`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
+// installs the locked packages when they are missing or stale, then runs the real program under the Node 24 that the
+// lockfile brings. No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
+//   usage: node tools/bootstrap.mjs start|test|check|bench [arguments of the program]
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -19,6 +19,7 @@ const PROGRAMS = {
   start: ["apps/cli/src/main.ts", "up"],
   test: ["tools/run-tests.ts"],
   check: ["tools/check.ts"],
+  bench: ["tools/bench/main.ts"],
 };
 
 const [name = "", ...args] = process.argv.slice(2);

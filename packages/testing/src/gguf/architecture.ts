@@ -51,6 +51,15 @@ export const QWEN3_0_6B_SHAPE: ModelShape = {
   contextLength: 40_960,
   tied: true,
 };
+
+/** A mixture of experts that computes as many weights for a token as Qwen3-0.6B does: 8 experts of 384 for 3072. */
+export const QWEN3_MOE_0_6B_ACTIVE_SHAPE: ModelShape = {
+  ...QWEN3_0_6B_SHAPE,
+  architecture: "qwen3moe",
+  experts: 32,
+  expertsUsed: 8,
+  expertFeedForward: 384,
+};
 export const QWEN3_VOCABULARY = 151_936;
 
 export function architectureMetadata(shape: ModelShape): Map<string, MetadataValue> {

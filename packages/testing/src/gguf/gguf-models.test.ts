@@ -11,7 +11,16 @@ import {
   type Token,
 } from "node-llama-cpp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ARCHITECTURES, QWEN3_0_6B_SHAPE, TINY_SHAPE } from "./architecture.ts";
+import {
+  ARCHITECTURES,
+  type ModelShape,
+  planTensors,
+  QWEN3_0_6B_SHAPE,
+  QWEN3_MOE_0_6B_ACTIVE_SHAPE,
+  QWEN3_VOCABULARY,
+  TINY_SHAPE,
+  tensorTypeOf,
+} from "./architecture.ts";
 import {
   writeBadMagicModel,
   writeNanModel,
@@ -19,7 +28,8 @@ import {
   writeUnknownArchitectureModel,
 } from "./damaged-models.ts";
 import { writePoisonModel } from "./poison-model.ts";
-import { QWEN3_0_6B, writeRandomModel } from "./random-model.ts";
+import { encodedBytes } from "./quantize.ts";
+import { QWEN3_0_6B, QWEN3_MOE_0_6B_ACTIVE, writeRandomModel } from "./random-model.ts";
 import { writeScriptedModel } from "./scripted-model.ts";
 
 const PROMPT = "<|im_start|>user\nIs the café open? 中文 🙂<|im_end|>\n<|im_start|>assistant\n";
@@ -100,6 +110,37 @@ describe("random models", () => {
 
     await using model = await llama.loadModel({ modelPath: path });
     expect((await generate(model, PROMPT, { maxTokens: 4, pastEnd: true })).tokens).toHaveLength(4);
+  });
+
+  test("a small relative of the mixture of experts has all its experts, and generates", async () => {
+    const path = join(folder, "moe-relative.gguf");
+    await writeRandomModel(path, {
+      ...QWEN3_MOE_0_6B_ACTIVE,
+      layers: 1,
+      hidden: 128,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 32,
+      vocabulary: 2_000,
+    });
+    const info = await readGgufFileInfo(path, { readTensorInfo: true });
+    expect(info.metadata.general.architecture).toBe("qwen3moe");
+    expect(info.architectureMetadata).toMatchObject({
+      expert_count: 32,
+      expert_used_count: 8,
+      expert_feed_forward_length: 384,
+    });
+    await using model = await llama.loadModel({ modelPath: path });
+    expect((await generate(model, PROMPT, { maxTokens: 4, pastEnd: true })).tokens).toHaveLength(4);
+  });
+
+  test("the mixture of experts costs per token what Qwen3-0.6B costs, and stays below 800 MB", () => {
+    const activeBytes = (shape: ModelShape) =>
+      tensorBytes(shape, ({ name }) => (name.includes("_exps") ? shape.expertsUsed / shape.experts : 1));
+    const [dense, sparse] = [activeBytes(QWEN3_0_6B_SHAPE), activeBytes(QWEN3_MOE_0_6B_ACTIVE_SHAPE)];
+    expect(sparse / dense).toBeGreaterThan(0.99);
+    expect(sparse / dense).toBeLessThan(1.02);
+    expect(tensorBytes(QWEN3_MOE_0_6B_ACTIVE_SHAPE, () => 1)).toBeLessThan(800e6);
   });
 });
 
@@ -243,4 +284,14 @@ function decodeInChild(path: string): Promise<ChildEnd> {
       },
     );
   });
+}
+
+/** What the weights take in Q4_0; `share`: how much of a tensor counts. */
+function tensorBytes(shape: ModelShape, share: (plan: { name: string }) => number): number {
+  return planTensors(shape, QWEN3_VOCABULARY)
+    .map((plan) => {
+      const weights = plan.shape.reduce((product, length) => product * length, 1);
+      return encodedBytes(tensorTypeOf(plan, "q4_0"), weights) * share(plan);
+    })
+    .reduce((sum, bytes) => sum + bytes, 0);
 }

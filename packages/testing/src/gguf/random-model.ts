@@ -2,6 +2,7 @@ import {
   type ModelShape,
   planTensors,
   QWEN3_0_6B_SHAPE,
+  QWEN3_MOE_0_6B_ACTIVE_SHAPE,
   QWEN3_VOCABULARY,
   type TensorPlan,
   TINY_SHAPE,
@@ -50,6 +51,14 @@ export function randomModel(options: RandomModelOptions): GgufContent {
 export const QWEN3_0_6B: RandomModelOptions = {
   ...QWEN3_0_6B_SHAPE,
   name: "random-qwen3-0.6b",
+  weights: "q4_0",
+  vocabulary: QWEN3_VOCABULARY,
+};
+
+/** Options for a mixture of experts that costs per token what QWEN3_0_6B costs. 782 MB in Q4_0. */
+export const QWEN3_MOE_0_6B_ACTIVE: RandomModelOptions = {
+  ...QWEN3_MOE_0_6B_ACTIVE_SHAPE,
+  name: "random-qwen3moe-0.6b-active",
   weights: "q4_0",
   vocabulary: QWEN3_VOCABULARY,
 };

@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { readArguments } from "./arguments.ts";
+
+test("without options a scenario has its own defaults", () => {
+  expect(readArguments(["engine"])).toEqual({
+    scenario: "engine",
+    model: "qwen3-0.6b",
+    threads: 1,
+    repeat: 5,
+    llamaServer: null,
+    output: "tables",
+    slots: [1, 4, 8, 16, 32],
+    tokens: 64,
+    promptTokens: 16,
+    baseline: "none",
+  });
+  expect(readArguments(["prefill-gap"])).toMatchObject({ streams: 8, promptTokens: 2048, repeat: 3 });
+  expect(readArguments(["prefix"])).toMatchObject({ slots: 8, jobs: 200, repeat: 1 });
+});
+
+test("options are read", () => {
+  const args = "engine --model moe --slots 2,3 --threads 2 --tokens 9 --repeat 4 --json --baseline";
+  expect(readArguments([...args.split(" "), "--llama-server", "bin/llama-server"])).toMatchObject({
+    model: "moe",
+    slots: [2, 3],
+    threads: 2,
+    tokens: 9,
+    repeat: 4,
+    output: "json",
+    baseline: "library",
+    llamaServer: "bin/llama-server",
+  });
+});
+
+test.each([
+  { args: [], tells: "scenarios" },
+  { args: ["--help"], tells: "scenarios" },
+  { args: ["engine", "--help"], tells: "--baseline" },
+  { args: ["prefill-gap", "-h"], tells: "--streams" },
+  { args: ["prefix", "--help"], tells: "--jobs" },
+])("help: $args", ({ args, tells }) => {
+  const command = readArguments(args);
+  expect(command.scenario).toBe("help");
+  expect("text" in command && command.text).toContain(tells);
+  expect("text" in command && command.text).toContain("--llama-server");
+});
+
+test.each([
+  { args: ["speed"], says: "no scenario speed" },
+  { args: ["engine", "--slots", "1,x"], says: "--slots takes whole numbers from 1 on, not x" },
+  { args: ["engine", "--slots", "1,,2"], says: "--slots takes whole numbers from 1 on, not nothing" },
+  { args: ["engine", "--tokens", "1"], says: "--tokens takes whole numbers from 2 on, not 1" },
+  { args: ["prefix", "--repeat", "0"], says: "--repeat takes whole numbers from 1 on, not 0" },
+  { args: ["prefix", "--baseline"], says: "prefix --help" },
+  { args: ["engine", "leftover"], says: "leftover" },
+])("bad arguments get one error with its cure: $args", ({ args, says }) => {
+  expect(() => readArguments(args)).toThrow(
+    expect.objectContaining({ code: "config_invalid", message: expect.stringContaining(says) }),
+  );
+});

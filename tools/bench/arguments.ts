@@ -1,0 +1,205 @@
+import { parseArgs } from "node:util";
+import { QuernError } from "@quern/shared/contract/errors";
+import { MODEL_NAMES } from "./models.ts";
+
+interface CommonOptions {
+  /** A name of models.ts, or a path. */
+  model: string;
+  threads: number;
+  repeat: number;
+  /** Path of a llama-server to measure beside; null: none. */
+  llamaServer: string | null;
+  output: "tables" | "json";
+}
+
+export interface EngineOptions extends CommonOptions {
+  scenario: "engine";
+  slots: number[];
+  tokens: number;
+  promptTokens: number;
+  baseline: "none" | "library";
+}
+
+export interface PrefillGapOptions extends CommonOptions {
+  scenario: "prefill-gap";
+  streams: number;
+  promptTokens: number;
+}
+
+export interface PrefixOptions extends CommonOptions {
+  scenario: "prefix";
+  slots: number;
+  jobs: number;
+}
+
+export type BenchCommand =
+  | { scenario: "help"; text: string }
+  | EngineOptions
+  | PrefillGapOptions
+  | PrefixOptions;
+
+const USAGE = `Measures Quern's engine, alone or beside llama.cpp's llama-server.
+
+  npm run bench -- <scenario> [options]        <scenario> --help tells its options
+
+scenarios
+  engine         decoding speed over numbers of slots
+  prefill-gap    what running streams notice of a long prompt that arrives
+  prefix         what jobs gain from sharing a system prompt
+`;
+
+const COMMON_USAGE = `
+every scenario
+  --model M            ${MODEL_NAMES.join(", ")} (random weights, written once), or a GGUF file (qwen3-0.6b)
+  --threads N          of each contender (1)
+  --llama-server BIN   measures this llama-server as well, in turns with the others
+  --json               the figures of every round as JSON on stdout; npm run --silent keeps npm's own lines out
+  -h, --help
+`;
+
+const SCENARIO_USAGE = {
+  engine: `Decoding speed: every slot gets a short prompt at once. Contenders take turns, round after round.
+
+  npm run bench -- engine [options]
+
+  --slots N,N,…        numbers of slots to measure (1,4,8,16,32)
+  --tokens N           completion tokens of each request (64)
+  --prompt-tokens N    prompt tokens of each request (16)
+  --repeat N           rounds (5)
+  --baseline           also node-llama-cpp's own ways: LlamaCompletion, and independent evaluate loops
+${COMMON_USAGE}`,
+  "prefill-gap": `A long prompt arrives while streams run: how long do they stand still, and how long does it wait?
+
+  npm run bench -- prefill-gap [options]
+
+  --streams N          running streams (8); the long prompt gets a slot of its own
+  --prompt-tokens N    tokens of the long prompt (2048)
+  --repeat N           rounds (3)
+${COMMON_USAGE}`,
+  prefix: `Jobs in random order, each with one of 5 system prompts of 256 tokens; then as many with prompts of their own.
+
+  npm run bench -- prefix [options]
+
+  --slots N            slots, and jobs that run at once (8)
+  --jobs N             jobs (200)
+  --repeat N           rounds (1)
+${COMMON_USAGE}`,
+};
+
+const COMMON_OPTIONS = {
+  model: { type: "string", default: "qwen3-0.6b" },
+  threads: { type: "string", default: "1" },
+  "llama-server": { type: "string" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+/** @throws QuernError `config_invalid` that names the option and what it takes. */
+export function readArguments(args: readonly string[]): BenchCommand {
+  const [scenario, ...rest] = args;
+  switch (scenario) {
+    case "engine":
+      return readEngine(rest);
+    case "prefill-gap":
+      return readPrefillGap(rest);
+    case "prefix":
+      return readPrefix(rest);
+    case undefined:
+    case "--help":
+    case "-h":
+      return { scenario: "help", text: USAGE + COMMON_USAGE };
+    default:
+      throw invalid(`there is no scenario ${scenario}`);
+  }
+}
+
+function readEngine(args: string[]): BenchCommand {
+  const values = parse("engine", args, {
+    slots: { type: "string", default: "1,4,8,16,32" },
+    tokens: { type: "string", default: "64" },
+    "prompt-tokens": { type: "string", default: "16" },
+    repeat: { type: "string", default: "5" },
+    baseline: { type: "boolean", default: false },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.engine };
+  return {
+    scenario: "engine",
+    ...common(values),
+    slots: String(values.slots)
+      .split(",")
+      .map((count) => wholeNumber("slots", count)),
+    // One token has no distance to another one: there would be no speed.
+    tokens: wholeNumber("tokens", values.tokens, 2),
+    promptTokens: wholeNumber("prompt-tokens", values["prompt-tokens"]),
+    baseline: values.baseline ? "library" : "none",
+  };
+}
+
+function readPrefillGap(args: string[]): BenchCommand {
+  const values = parse("prefill-gap", args, {
+    streams: { type: "string", default: "8" },
+    "prompt-tokens": { type: "string", default: "2048" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE["prefill-gap"] };
+  return {
+    scenario: "prefill-gap",
+    ...common(values),
+    streams: wholeNumber("streams", values.streams),
+    promptTokens: wholeNumber("prompt-tokens", values["prompt-tokens"]),
+  };
+}
+
+function readPrefix(args: string[]): BenchCommand {
+  const values = parse("prefix", args, {
+    slots: { type: "string", default: "8" },
+    jobs: { type: "string", default: "200" },
+    repeat: { type: "string", default: "1" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.prefix };
+  return {
+    scenario: "prefix",
+    ...common(values),
+    slots: wholeNumber("slots", values.slots),
+    jobs: wholeNumber("jobs", values.jobs),
+  };
+}
+
+type Values = Record<string, string | boolean | undefined>;
+type OptionsConfig = Record<
+  string,
+  { type: "string" | "boolean"; default?: string | boolean; short?: string }
+>;
+
+function parse(scenario: keyof typeof SCENARIO_USAGE, args: string[], own: OptionsConfig): Values {
+  try {
+    return parseArgs({ args, options: { ...COMMON_OPTIONS, ...own } }).values as Values;
+  } catch (error) {
+    throw new QuernError(
+      "config_invalid",
+      `${(error as Error).message} (npm run bench -- ${scenario} --help tells its options)`,
+      { cause: error },
+    );
+  }
+}
+
+function common(values: Values): CommonOptions {
+  const llamaServer = values["llama-server"];
+  return {
+    model: String(values.model),
+    threads: wholeNumber("threads", values.threads),
+    repeat: wholeNumber("repeat", values.repeat),
+    llamaServer: llamaServer === undefined ? null : String(llamaServer),
+    output: values.json ? "json" : "tables",
+  };
+}
+
+function wholeNumber(option: string, value: string | boolean | undefined, lowest = 1): number {
+  const number = /^\d+$/.test(String(value)) ? Number(value) : Number.NaN;
+  if (number >= lowest) return number;
+  throw invalid(`--${option} takes whole numbers from ${lowest} on, not ${value || "nothing"}`);
+}
+
+function invalid(reason: string): QuernError {
+  return new QuernError("config_invalid", `${reason} (npm run bench -- --help tells what there is)`);
+}

@@ -1,0 +1,62 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { join } from "node:path";
+import { QuernError } from "@quern/shared/contract/errors";
+import { hasEnded, ownChild } from "./child-lifetime.ts";
+import type { ChildContenderName, Contender, ContenderOptions } from "./contender.ts";
+import type { ChildCommand, ChildReport } from "./contender-child.ts";
+
+/**
+ * Starts a contender in a process of its own; resolves when its model is loaded. `stop` kills it, and then this rejects.
+ *
+ * @throws QuernError `engine_failed` with what the contender said, or how its process ended.
+ */
+export async function startChildContender(
+  name: ChildContenderName,
+  options: ContenderOptions,
+  stop: AbortSignal,
+): Promise<Contender & AsyncDisposable> {
+  stop.throwIfAborted();
+  const child = fork(join(import.meta.dirname, "contender-child.ts"), {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const lifetime = ownChild(child, stop);
+  const toContender = (version: string): Contender & AsyncDisposable => ({
+    name,
+    version,
+    run: async (workload) => {
+      const report = await ask(name, child, { type: "run", workload });
+      if (report.type !== "ran") throw new Error(`${name} answered a round with ${report.type}`);
+      return report.trace;
+    },
+    [Symbol.asyncDispose]: () =>
+      lifetime.end(() => {
+        if (child.connected) child.send({ type: "close" } satisfies ChildCommand);
+      }),
+  });
+  try {
+    const report = await ask(name, child, { type: "start", name, options });
+    if (report.type !== "ready") throw new Error(`${name} answered its start with ${report.type}`);
+    return toContender(report.version);
+  } catch (error) {
+    lifetime.kill();
+    await lifetime.exited;
+    throw error;
+  }
+}
+
+function ask(name: ChildContenderName, child: ChildProcess, command: ChildCommand): Promise<ChildReport> {
+  const { promise, resolve, reject } = Promise.withResolvers<ChildReport>();
+  const fail = (reason: string) => reject(new QuernError("engine_failed", `${name} can't go on: ${reason}`));
+  const onMessage = (report: ChildReport) =>
+    report.type === "failed" ? fail(report.message) : resolve(report);
+  const onExit = (code: number | null, signal: string | null) =>
+    fail(`its process ended with ${signal ?? `code ${code}`}`);
+  child.once("message", onMessage);
+  child.once("exit", onExit);
+  if (hasEnded(child)) onExit(child.exitCode, child.signalCode);
+  else child.send(command);
+  return promise.finally(() => {
+    child.off("message", onMessage);
+    child.off("exit", onExit);
+  });
+}

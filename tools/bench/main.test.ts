@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterEach, expect, test } from "vitest";
+
+const running = new Set<ChildProcess>();
+
+afterEach(async () => {
+  for (const child of running) {
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+});
+
+function bench(...args: string[]) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
+}
+
+async function outcome(...args: string[]) {
+  const child = bench(...args);
+  const ended = once(child, "close");
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await ended;
+  return { code, stdout, stderr };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("figures are complete JSON on stdout, progress is on stderr", async () => {
+  const args = "engine --model tiny --slots 2 --tokens 8 --repeat 3 --baseline --json";
+  const { code, stdout, stderr } = await outcome(...args.split(" "));
+  expect(stderr).toContain("2 slots, quern: round 3 of 3");
+  expect(code).toBe(0);
+  const { machine, options, figures } = JSON.parse(stdout);
+  expect(machine).toEqual({
+    cpu: expect.any(String),
+    cores: expect.any(Number),
+    node: process.version,
+    loadAverage: expect.any(Number),
+  });
+  expect(options).toMatchObject({ scenario: "engine", model: "tiny", slots: [2], tokens: 8, threads: 1 });
+  expect(figures).toHaveLength(1);
+  const { slots, contenders } = figures[0];
+  expect(slots).toBe(2);
+  expect(contenders.map(({ name }: { name: string }) => name)).toEqual(["quern", "completion", "evaluate"]);
+  for (const { name, llamaCpp, rounds, median, ratioTo } of contenders) {
+    expect(llamaCpp).toMatch(/\d/);
+    expect(rounds).toHaveLength(3);
+    for (const figure of [...rounds, median]) {
+      expect(Object.keys(figure)).toEqual([
+        "tokens",
+        "decodeTokensPerSecond",
+        "totalTokensPerSecond",
+        "cpuMsPerToken",
+        "ttftP50Ms",
+        "ttftP99Ms",
+        "maxDecodeGapMs",
+        "stepFill",
+        "idRunsPerStep",
+      ]);
+      // The library's completion ends at an end token.
+      if (name !== "completion") expect(figure.tokens).toBe(16);
+      expect(figure.totalTokensPerSecond).toBeGreaterThan(0);
+      expect(figure.cpuMsPerToken).toBeGreaterThan(0);
+      expect(figure.ttftP99Ms).toBeGreaterThanOrEqual(figure.ttftP50Ms);
+    }
+    expect(ratioTo).toEqual({
+      "llama-server": { decode: null, total: null },
+      "llama-server-stream": { decode: null, total: null },
+    });
+  }
+});
+
+test("a prompt that arrives among streams, and jobs that share prompts, print tables", async () => {
+  const gap = await outcome(
+    ..."prefill-gap --model tiny --streams 2 --prompt-tokens 100 --repeat 1".split(" "),
+  );
+  expect(gap).toMatchObject({ code: 0, stdout: expect.stringMatching(/longest gap ms[\s\S]*\nquern +[\d.]+/) });
+  const prefix = await outcome(..."prefix --model tiny --slots 2 --jobs 6".split(" "));
+  expect(prefix).toMatchObject({ code: 0, stdout: expect.stringMatching(/jobs\/s[\s\S]*\nquern +[\d.]+%/) });
+});
+
+test("bad arguments: one line and its cure, nothing on stdout", async () => {
+  const { code, stdout, stderr } = await outcome("engine", "--model", "no-such-model");
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toBe(
+    "bench: there is no file no-such-model: --model takes a GGUF file, or one of qwen3-0.6b, moe, tiny\n",
+  );
+});
+
+test("Ctrl-C ends it and its children", async () => {
+  const child = bench(..."engine --model tiny --slots 2 --repeat 1000000 --baseline".split(" "));
+  const ended = once(child, "close");
+  let told = "";
+  child.stdout.resume();
+  child.stderr.setEncoding("utf8");
+  for await (const line of child.stderr) {
+    told += line;
+    if (told.includes("round 1 of")) break;
+  }
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8")
+    .trim()
+    .split(" ")
+    .map(Number);
+  expect(children).toHaveLength(3);
+  child.kill("SIGINT");
+  expect(await ended).toEqual([130, null]);
+  expect(children.filter(isAlive)).toEqual([]);
+});

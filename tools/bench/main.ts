@@ -1,0 +1,53 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import { onSupervisorGone } from "@quern/shared/process/supervised";
+import { type BenchCommand, readArguments } from "./arguments.ts";
+import { runEngineScenario } from "./engine-scenario.ts";
+import { describeMachine, machineLine } from "./machine.ts";
+import { findModel } from "./models.ts";
+import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
+import { runPrefixScenario } from "./prefix-scenario.ts";
+import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
+
+// `npm run bench -- <scenario> …` (docs/performance.md): figures on stdout, progress on stderr.
+
+/** What shells report for a program that ended by Ctrl-C: 128 + SIGINT. */
+const INTERRUPTED = 130;
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+onSupervisorGone(() => stop.abort());
+
+try {
+  await run(readArguments(process.argv.slice(2)));
+} catch (error) {
+  process.exitCode = stop.signal.aborted ? INTERRUPTED : 1;
+  if (!stop.signal.aborted) console.error(error instanceof QuernError ? `bench: ${error.message}` : error);
+}
+
+async function run(command: BenchCommand): Promise<void> {
+  if (command.scenario === "help") {
+    console.log(command.text);
+    return;
+  }
+  const tell = (line: string) => console.error(line);
+  const machine = describeMachine();
+  const modelPath = await findModel(command.model, tell);
+  const { figures, tables } = await measure(command, { modelPath, stop: stop.signal, tell });
+  const { output, ...options } = command;
+  if (output === "json") console.log(JSON.stringify({ machine, options, figures }, null, 2));
+  else console.log(`${machineLine(machine)}\n\n${tables}`);
+}
+
+function measure(
+  command: Exclude<BenchCommand, { scenario: "help" }>,
+  context: ScenarioContext,
+): Promise<ScenarioOutcome> {
+  switch (command.scenario) {
+    case "engine":
+      return runEngineScenario(command, context);
+    case "prefill-gap":
+      return runPrefillGapScenario(command, context);
+    case "prefix":
+      return runPrefixScenario(command, context);
+  }
+}
