@@ -1,17 +1,17 @@
-import { QuernError } from "@quern/shared/contract/errors";
+import type { Generation } from "../../apps/worker/src/engine/generation.ts";
 import { loadModel } from "../../apps/worker/src/engine/load-model.ts";
 import { GenerationOutput } from "../../apps/worker/src/engine/output/generation-output.ts";
-import type { GenerationEvent } from "../../apps/worker/src/engine/protocol.ts";
 import { samplerOptions } from "../../apps/worker/src/engine/sampling.ts";
-import type { Generation } from "../../apps/worker/src/engine/slot.ts";
-import { StepLoop } from "../../apps/worker/src/engine/step-loop.ts";
+import { StepCost } from "../../apps/worker/src/engine/schedule/step-cost.ts";
+import { type LoopEvent, StepLoop } from "../../apps/worker/src/engine/step-loop.ts";
+import { WarmPrefixes } from "../../apps/worker/src/engine/warm-prefixes.ts";
 import type { ContenderOptions } from "./contender.ts";
 import { ownCpu } from "./cpu-time.ts";
 import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
 
 /** One pass of an engine's loop. Times are milliseconds of the clock that token times are told in. */
 export interface StepRecord {
-  /** Ids of the slots that decoded, ascending; none in a step that only prefills. */
+  /** Ids of the slots in it, ascending. */
   slots: number[];
   prefillTokens: number;
   startedAtMs: number;
@@ -23,6 +23,9 @@ interface Pending {
   resolve: (trace: GenerationTrace) => void;
   reject: (reason: unknown) => void;
 }
+
+/** What the engine takes a CPU's pass to cost before it has measured one. */
+const ROWS_PER_PASS = 0.5;
 
 type OutputOptions = ConstructorParameters<typeof GenerationOutput>[0];
 
@@ -51,25 +54,44 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   const loaded = await loadModel({
     ...options,
     kvType: "f16",
+    flashAttention: "auto",
+    gpuLayers: "max",
+    gpu: null,
+    loras: [],
     thinking: "never",
+    toolCalls: "none",
     sampling: { thinking: {}, plain: {} },
+    prefixSharing: "tenant",
+    systemPrompts: [],
+    stateDir: "",
+    driver: "batch",
     telemetry: false,
   });
-  const { model, sequences } = loaded;
+  const { model, llama, driver } = loaded;
   const pending = new Map<string, Pending>();
+  let steps: StepRecord[] = [];
   const nowMs = () => performance.now();
-  const report = (events: GenerationEvent[]) => {
-    for (const event of events) settle(pending, event, nowMs());
-  };
-  // End tokens are tokens like any other: every contender generates the same number of them.
-  const loop = new StepLoop({ sequences, isEndOfGeneration: () => false, report, nowMs });
+  const loop = new StepLoop({
+    driver,
+    slots: options.slots,
+    slotTokens: options.contextTokens,
+    cost: new StepCost(ROWS_PER_PASS),
+    warmPrefixes: new WarmPrefixes([]),
+    // End tokens are tokens like any other: every contender generates the same number of them.
+    isEndOfGeneration: () => false,
+    report: (events) => {
+      for (const event of events) settle(pending, event, nowMs());
+    },
+    observeStep: (step) => steps.push(step),
+    nowMs,
+  });
   const running = loop.run().catch((error: unknown) => {
     for (const { reject } of pending.values()) reject(error);
   });
   let submitted = 0;
 
   return {
-    version: model.llama.llamaCppRelease.release,
+    version: llama.llamaCppRelease.release,
     tokenTimes: "observed",
     endTokens: "ignored",
     generate: (request, onToken) => {
@@ -80,8 +102,11 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
       const output = new ObservedOutput(
         {
           begin: "answering",
-          toolCalls: false,
+          tools: [],
+          toolCallForm: "hermes",
           toolCallId: String,
+          tokenBytes: null,
+          choice: 0,
           stop: [],
           detokenize: (tokens) => model.detokenize(tokens as Parameters<typeof model.detokenize>[0], true),
         },
@@ -94,7 +119,11 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
       return promise;
     },
     cpu: ownCpu,
-    takeSteps: () => null,
+    takeSteps: () => {
+      const taken = steps;
+      steps = [];
+      return taken;
+    },
     async [Symbol.asyncDispose]() {
       loop.close();
       await running;
@@ -106,22 +135,26 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
 function toGeneration(id: string, request: BenchRequest, output: GenerationOutput): Generation {
   return {
     id,
+    choice: 0,
     promptTokens: request.promptTokens as Generation["promptTokens"],
+    cacheScope: "",
     maxTokens: request.maxTokens,
-    sampler: samplerOptions({ sampling: { temperature: 0 }, seed: 1 }, {}),
+    sampling: samplerOptions({ sampling: { temperature: 0 }, seed: 1, logitBias: [] }, {}),
+    grammar: null,
+    thinkingBudget: null,
+    topLogprobs: null,
     output,
     cancelled: false,
   };
 }
 
-function settle(pending: Map<string, Pending>, event: GenerationEvent, nowMs: number): void {
-  const generation = pending.get(event.id);
+function settle(pending: Map<string, Pending>, event: LoopEvent, nowMs: number): void {
+  const generation = pending.get(event.generation.id);
   if (generation === undefined || event.type === "deltas") return;
-  pending.delete(event.id);
-  if (event.type === "refused") {
-    generation.reject(new QuernError("engine_failed", event.error.message));
-    return;
+  pending.delete(event.generation.id);
+  if (event.type === "failed") generation.reject(event.error);
+  else {
+    const { cachedTokens } = event.ended;
+    generation.resolve({ ...generation.trace, endedAtMs: nowMs, cachedTokens });
   }
-  const { cachedTokens } = event.generated.usage;
-  generation.resolve({ ...generation.trace, endedAtMs: nowMs, cachedTokens });
 }

@@ -50,7 +50,7 @@ test("a LoRA adapter changes what is said, and with scale 0 it doesn't", async (
 
 test("a quantized cache is smaller, and attention that isn't fused needs more room", async () => {
   const [fused, quantized, unfused] = [
-    await speak({ contextTokens: 4_096 }),
+    await speak({ contextTokens: 4_096, flashAttention: "on" }),
     await speak({ contextTokens: 4_096, kvType: "q8_0" }),
     await speak({ contextTokens: 4_096, flashAttention: "off" }),
   ].map(({ facts }) => facts.contextBytes);

@@ -4,6 +4,7 @@ import { checkAdapters } from "../fit/adapters.ts";
 import { describePlan } from "../fit/describe-plan.ts";
 import { activeParameters } from "../fit/model-shape.ts";
 import { BATCH_TOKENS, type MemoryPlan } from "../fit/plan-memory.ts";
+import { settleFlashAttention } from "../fit/settle-flash-attention.ts";
 import { planFor, requireFit } from "../fit/settle-plan.ts";
 import type { Driver } from "./driver/driver.ts";
 import { openDriver } from "./driver/open-driver.ts";
@@ -28,11 +29,13 @@ export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
   let plan: MemoryPlan | null = null;
   try {
     const header = await readGgufHeader(options.modelPath);
-    const request = { ...options, adapterBytes: await checkAdapters(options.loras, header) };
+    const adapterBytes = await checkAdapters(options.loras, header);
     const opened = await openDevice(options, (message) => complaints.push(message));
+    const flashAttention = settleFlashAttention(options, header, opened.device);
+    const request = { ...options, flashAttention, adapterBytes };
     plan = planFor(header, request, opened.memories);
     if (plan !== null) requireFit(plan, header, request, opened.memories);
-    return await load(options, header, opened, plan);
+    return await load(request, header, opened, plan);
   } catch (error) {
     throw await explainLoadFailure(error, complaints, options.modelPath, plan);
   }

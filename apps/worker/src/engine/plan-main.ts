@@ -3,6 +3,7 @@ import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import { checkAdapters } from "../fit/adapters.ts";
 import type { PlanReport } from "../fit/ask-plan.ts";
 import { fits } from "../fit/plan-memory.ts";
+import { settleFlashAttention } from "../fit/settle-flash-attention.ts";
 import { describeCure, planFor } from "../fit/settle-plan.ts";
 import { toJobError } from "./job-error.ts";
 import { openDevice } from "./open-device.ts";
@@ -20,8 +21,10 @@ process.once("message", async (options: EngineOptions) => {
 
 async function plan(options: EngineOptions): Promise<PlanReport> {
   const header = await readGgufHeader(options.modelPath);
-  const request = { ...options, adapterBytes: await checkAdapters(options.loras, header) };
-  const { memories } = await openDevice(options, () => {});
+  const adapterBytes = await checkAdapters(options.loras, header);
+  const { memories, device } = await openDevice(options, () => {});
+  const flashAttention = settleFlashAttention(options, header, device);
+  const request = { ...options, flashAttention, adapterBytes };
   const planned = planFor(header, request, memories);
   if (planned === null) {
     throw new QuernError(
