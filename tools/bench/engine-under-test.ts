@@ -71,7 +71,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   return {
     version: model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
-    endTokens: "ignored",
+    answerLength: "exact",
     generate: (request, onToken) => {
       const { promise, resolve, reject } = Promise.withResolvers<GenerationTrace>();
       const id = String(submitted++);
