@@ -1,5 +1,5 @@
 import type { StepRecord } from "./engine-under-test.ts";
-import { median, quantile } from "./statistics.ts";
+import { highest, median, quantile } from "./statistics.ts";
 import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
 /** What one round of one contender came to. null: it can't be told from outside this contender. */
@@ -43,7 +43,7 @@ export function roundMetrics(trace: RoundTrace, slots: number): RoundMetrics {
     cpuMsPerToken: cpuMs === null ? null : cpuMs / tokens,
     ttftP50Ms: quantile(ttftsMs, 0.5),
     ttftP99Ms: quantile(ttftsMs, 0.99),
-    maxDecodeGapMs: observed ? Math.max(0, ...generations.flatMap(gapsMs)) : null,
+    maxDecodeGapMs: observed ? highest(generations.flatMap(gapsMs)) : null,
     stepFill: mean(steps.map((step) => step.slots.length / slots)),
     idRunsPerStep: mean(steps.map(idRuns)),
   };
