@@ -11,8 +11,10 @@ import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
 
 /** One pass of an engine's loop. Times are milliseconds of the clock that token times are told in. */
 export interface StepRecord {
-  /** Ids of the slots that decoded, ascending; none in a step that only prefills. */
+  /** Ids of the slots in it, ascending. */
   slots: number[];
+  /** How many of them decoded a token of a running stream; others prefill, or fill a gap between ids. */
+  rows: number;
   prefillTokens: number;
   startedAtMs: number;
   endedAtMs: number;
