@@ -76,7 +76,7 @@ ${COMMON_USAGE}`,
   --prompt-tokens N    tokens of the long prompt (2048)
   --repeat N           rounds (3)
 ${COMMON_USAGE}`,
-  prefix: `Jobs in random order, each with one of 5 system prompts of 256 tokens; then as many with prompts of their own.
+  prefix: `Jobs in random order, each with one of 5 system prompts of 256 tokens; in turns with as many that share none.
 
   npm run bench -- prefix [options]
 

@@ -3,20 +3,13 @@ import { loadModel } from "../../apps/worker/src/engine/load-model.ts";
 import { GenerationOutput } from "../../apps/worker/src/engine/output/generation-output.ts";
 import { samplerOptions } from "../../apps/worker/src/engine/sampling.ts";
 import { StepCost } from "../../apps/worker/src/engine/schedule/step-cost.ts";
-import { type LoopEvent, StepLoop } from "../../apps/worker/src/engine/step-loop.ts";
+import { type LoopEvent, StepLoop, type StepRecord } from "../../apps/worker/src/engine/step-loop.ts";
 import { WarmPrefixes } from "../../apps/worker/src/engine/warm-prefixes.ts";
 import type { ContenderOptions } from "./contender.ts";
 import { ownCpu } from "./cpu-time.ts";
 import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
 
-/** One pass of an engine's loop. Times are milliseconds of the clock that token times are told in. */
-export interface StepRecord {
-  /** Ids of the slots in it, ascending. */
-  slots: number[];
-  prefillTokens: number;
-  startedAtMs: number;
-  endedAtMs: number;
-}
+export type { StepRecord };
 
 interface Pending {
   trace: Pick<GenerationTrace, "sentAtMs" | "tokenAtMs">;
@@ -93,7 +86,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   return {
     version: llama.llamaCppRelease.release,
     tokenTimes: "observed",
-    endTokens: "ignored",
+    answerLength: "exact",
     generate: (request, onToken) => {
       const { promise, resolve, reject } = Promise.withResolvers<GenerationTrace>();
       const id = String(submitted++);

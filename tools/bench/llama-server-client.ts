@@ -36,7 +36,7 @@ export function completionTarget(options: CompletionTargetOptions): Target {
   return {
     version,
     tokenTimes: delivery === "stream" ? "observed" : "interpolated",
-    endTokens: "ignored",
+    answerLength: "exact",
     generate: async (request, onToken) => {
       const sentAtMs = performance.now();
       const response = await post(options, completionBody(request, options));

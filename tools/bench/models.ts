@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { QuernError } from "@quern/shared/contract/errors";
+import { TINY_SHAPE } from "@quern/testing/gguf/architecture";
 import {
   QWEN3_0_6B,
   QWEN3_MOE_0_6B_ACTIVE,
@@ -14,7 +15,7 @@ import {
 const NAMED_MODELS: Readonly<Record<string, RandomModelOptions>> = {
   "qwen3-0.6b": QWEN3_0_6B,
   moe: QWEN3_MOE_0_6B_ACTIVE,
-  tiny: {},
+  tiny: TINY_SHAPE,
 };
 
 export const MODEL_NAMES: readonly string[] = Object.keys(NAMED_MODELS);

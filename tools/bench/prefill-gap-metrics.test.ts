@@ -31,6 +31,7 @@ test("a gap that outlasts the prompt's first token counts whole", () => {
 test("chunks are the steps that compute a part of the late prompt", () => {
   const step = (startedAtMs: number, tookMs: number, prefillTokens: number) => ({
     slots: [0],
+    rows: 1,
     prefillTokens,
     startedAtMs,
     endedAtMs: startedAtMs + tookMs,

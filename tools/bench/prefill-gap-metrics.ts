@@ -1,5 +1,5 @@
 import { gapsMs } from "./round-metrics.ts";
-import { median } from "./statistics.ts";
+import { highest, median } from "./statistics.ts";
 import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
 /** What running streams noticed of a long prompt, in one round. null: it didn't happen, or can't be told. */
@@ -9,7 +9,7 @@ export interface PrefillGapMetrics {
   /** Between two tokens of a stream while the prompt was computed: the median. */
   stepDuringPrefillMs: number | null;
   /** Between two tokens of a stream while the prompt was computed: the longest. */
-  longestGapMs: number;
+  longestGapMs: number | null;
   /** A step that computes a part of the prompt: the median. */
   chunkMs: number | null;
   /** From the long prompt's arrival to its first token. */
@@ -32,7 +32,7 @@ export function prefillGapMetrics(trace: RoundTrace): PrefillGapMetrics {
   return {
     stepMs: median(before),
     stepDuringPrefillMs: median(during),
-    longestGapMs: Math.max(0, ...during),
+    longestGapMs: highest(during),
     chunkMs: median(chunks?.map(({ startedAtMs, endedAtMs }) => endedAtMs - startedAtMs) ?? []),
     lateTtftMs: lateFirstAtMs - late.sentAtMs,
   };

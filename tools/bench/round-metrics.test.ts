@@ -62,18 +62,25 @@ test("what interpolated times can't tell is null", () => {
 });
 
 describe("steps", () => {
-  const step = (slots: number[], prefillTokens = 0) => ({
+  const step = (slots: number[], rows = slots.length, prefillTokens = 0) => ({
     slots,
+    rows,
     prefillTokens,
     startedAtMs: 0,
     endedAtMs: 1,
   });
 
   test("fill and runs are means over the steps that decode", () => {
-    const steps = [step([], 64), step([0, 1, 2, 3]), step([0, 2, 3]), step([1])];
+    const steps = [step([0], 0, 64), step([0, 1, 2, 3]), step([0, 2, 3]), step([1])];
     const metrics = roundMetrics(round([generation([1, 2])], { steps }), 4);
     expect(metrics.stepFill).toBeCloseTo((1 + 0.75 + 0.25) / 3);
     expect(metrics.idRunsPerStep).toBeCloseTo((1 + 2 + 1) / 3);
+  });
+
+  test("a slot that prefills, or fills a gap, is part of a run but no stream's row", () => {
+    const metrics = roundMetrics(round([generation([1, 2])], { steps: [step([0, 1, 2], 2, 64)] }), 4);
+    expect(metrics.stepFill).toBeCloseTo(0.5);
+    expect(metrics.idRunsPerStep).toBe(1);
   });
 
   test("null when they can't be observed", () => {

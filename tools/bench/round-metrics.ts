@@ -1,5 +1,5 @@
 import type { StepRecord } from "./engine-under-test.ts";
-import { median, quantile } from "./statistics.ts";
+import { highest, median, quantile } from "./statistics.ts";
 import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
 /** What one round of one contender came to. null: it can't be told from outside this contender. */
@@ -16,7 +16,7 @@ export interface RoundMetrics {
   ttftP99Ms: number | null;
   /** The longest time between two tokens of one stream. */
   maxDecodeGapMs: number | null;
-  /** Slots that decoded by slots there are, the mean over steps that decode. */
+  /** Streams that got a token by slots there are, the mean over steps that decode. */
   stepFill: number | null;
   /** Runs of consecutive slot ids, the mean over steps that decode. llama.cpp computes one run at a time: 1 is best. */
   idRunsPerStep: number | null;
@@ -35,7 +35,7 @@ export function roundMetrics(trace: RoundTrace, slots: number): RoundMetrics {
   const ttftsMs = observed
     ? generations.flatMap(({ tokenAtMs, sentAtMs }) => (tokenAtMs[0] ?? Number.NaN) - sentAtMs)
     : [];
-  const steps = trace.steps?.filter((step) => step.slots.length > 0) ?? [];
+  const steps = trace.steps?.filter((step) => step.rows > 0) ?? [];
   return {
     tokens,
     decodeTokensPerSecond: decodeTokensPerSecond(generations),
@@ -43,8 +43,8 @@ export function roundMetrics(trace: RoundTrace, slots: number): RoundMetrics {
     cpuMsPerToken: cpuMs === null ? null : cpuMs / tokens,
     ttftP50Ms: quantile(ttftsMs, 0.5),
     ttftP99Ms: quantile(ttftsMs, 0.99),
-    maxDecodeGapMs: observed ? Math.max(0, ...generations.flatMap(gapsMs)) : null,
-    stepFill: mean(steps.map((step) => step.slots.length / slots)),
+    maxDecodeGapMs: observed ? highest(generations.flatMap(gapsMs)) : null,
+    stepFill: mean(steps.map((step) => step.rows / slots)),
     idRunsPerStep: mean(steps.map(idRuns)),
   };
 }

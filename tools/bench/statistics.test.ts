@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { median, medianRatio, quantile } from "./statistics.ts";
+import { highest, median, medianRatio, quantile } from "./statistics.ts";
 
 test("the median is the middle one, or half-way between the two", () => {
   expect(median([9, 1, 5])).toBe(5);
@@ -21,6 +21,13 @@ test("quantiles are linear between neighbours", () => {
   expect(quantile(values, 0.25)).toBe(20);
   expect(quantile(values, 0.99)).toBeCloseTo(49.6);
   expect(quantile([], 0.99)).toBeNull();
+});
+
+test("the highest of more values than a call can take", () => {
+  const values = Array.from({ length: 500_000 }, (_, index) => index);
+  expect(highest(values)).toBe(499_999);
+  expect(highest([3, 7, 5])).toBe(7);
+  expect(highest([])).toBeNull();
 });
 
 test("a ratio is taken within a round, whatever the rounds have in common", () => {

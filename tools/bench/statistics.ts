@@ -19,6 +19,11 @@ export function quantile(values: readonly number[], share: number): number | nul
   return below + (above - below) * (position - Math.floor(position));
 }
 
+/** Of any number of values: `Math.max(...values)` fails where they are more than a call can take. null: there are none. */
+export function highest(values: readonly number[]): number | null {
+  return values.reduce<number | null>((top, value) => (top === null || value > top ? value : top), null);
+}
+
 /**
  * The median over rounds of one contender's value by the other's. Both values of a round were measured within seconds,
  * so what slowed the machine down slowed both: a ratio is steadier than the values it is made of.

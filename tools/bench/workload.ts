@@ -44,8 +44,8 @@ export interface Target {
   /** Of the llama.cpp that it runs. */
   readonly version: string;
   readonly tokenTimes: TokenTimes;
-  /** `obeyed`: an end token ends an answer, which nothing can forbid. All others say as many tokens as they may. */
-  readonly endTokens: "ignored" | "obeyed";
+  /** `approximate`: it can't be made to say exactly as many tokens as the others. */
+  readonly answerLength: "exact" | "approximate";
   /** Calls back as tokens arrive. Rejects with what the contender said when it can't go on. */
   generate: (request: BenchRequest, onToken: () => void) => Promise<GenerationTrace>;
   readonly cpu: CpuClock;
@@ -56,8 +56,8 @@ export interface Target {
 /**
  * Rejects with the first thing that goes wrong, then leaves `target` as it is.
  *
- * @throws when `late` waits for more tokens than the others have, or for tokens that nobody sees; when an answer has
- *   another number of tokens than it must.
+ * @throws when `late` waits for more tokens than the others have, or for tokens that nobody sees; when an answer of
+ *   exact length has another one.
  */
 export async function runWorkload(target: Target, workload: Workload): Promise<RoundTrace> {
   const { requests, late } = workload;
@@ -109,8 +109,6 @@ async function generateAll(
 ): Promise<GenerationTrace> {
   const generation = await target.generate(request, onToken);
   const { length } = generation.tokenAtMs;
-  if (length === request.maxTokens || (target.endTokens === "obeyed" && length <= request.maxTokens)) {
-    return generation;
-  }
+  if (length === request.maxTokens || target.answerLength === "approximate") return generation;
   throw new Error(`an answer has ${length} tokens, not ${request.maxTokens}: figures would not compare`);
 }

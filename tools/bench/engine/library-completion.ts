@@ -5,15 +5,15 @@ import type { Target } from "../workload.ts";
 import { GREEDY, loadLibraryContext } from "./library-context.ts";
 
 /**
- * The library's high-level way. It ends at an end token, which nothing can forbid it: such a generation is shorter than
- * the others'.
+ * The library's high-level way. It ends at an end token, and it doesn't end at bytes that are not yet a character; nothing
+ * can forbid it either. Its answers can be shorter than the others', and a token or two longer.
  */
 export async function startLibraryCompletion(options: ContenderOptions): Promise<Target & AsyncDisposable> {
   const library = await loadLibraryContext(options);
   return {
     version: library.model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
-    endTokens: "obeyed",
+    answerLength: "approximate",
     generate: async ({ promptTokens, maxTokens }, onToken) => {
       const sequence = library.takeSequence();
       const completion = new LlamaCompletion({ contextSequence: sequence, autoDisposeSequence: false });

@@ -10,7 +10,7 @@ export async function startLibraryEvaluate(options: ContenderOptions): Promise<T
   return {
     version: library.model.llama.llamaCppRelease.release,
     tokenTimes: "observed",
-    endTokens: "ignored",
+    answerLength: "exact",
     generate: async ({ promptTokens, maxTokens }, onToken) => {
       const sequence = library.takeSequence();
       const sentAtMs = performance.now();

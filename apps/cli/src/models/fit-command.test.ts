@@ -32,7 +32,7 @@ test("an alias: a table of what its worker would take", async () => {
     expect.stringMatching(/^ +RAM$/),
     expect.stringMatching(/^weights +1\.7 MiB$/),
     expect.stringMatching(/^KV +2\.5 MiB$/),
-    expect.stringMatching(/^compute +\d\.\d MiB$/),
+    expect.stringMatching(/^compute +\d+\.\d MiB$/),
     expect.stringMatching(/^needed +\d+\.\d MiB$/),
     expect.stringMatching(/^free +\S+ [GM]iB$/),
     expect.stringMatching(/^kept back +\S+ [GM]iB$/),

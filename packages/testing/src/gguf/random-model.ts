@@ -55,7 +55,7 @@ export const QWEN3_0_6B: RandomModelOptions = {
   vocabulary: QWEN3_VOCABULARY,
 };
 
-/** Options for a mixture of experts that costs per token what QWEN3_0_6B costs. 782 MB in Q4_0. */
+/** Options for a mixture of experts that costs per token what QWEN3_0_6B costs. 789 MB in Q4_0. */
 export const QWEN3_MOE_0_6B_ACTIVE: RandomModelOptions = {
   ...QWEN3_MOE_0_6B_ACTIVE_SHAPE,
   name: "random-qwen3moe-0.6b-active",
