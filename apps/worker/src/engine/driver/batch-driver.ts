@@ -1,7 +1,8 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { asError } from "../as-error.ts";
 import { penalizes, type SamplerOptions } from "../sampling.ts";
-import type { Driver, Feed, FeedOutcome, Sampler, TokenProbability } from "./driver.ts";
+import type { Driver, Feed, FeedOutcome, Sampler } from "./driver.ts";
+import { ModelDistribution } from "./model-distribution.ts";
 import type { NativeContext, NativeInterface, NativeSampler } from "./native-interface.ts";
 
 const NOTHING = new Uint32Array(0);
@@ -17,9 +18,6 @@ export class BatchDriver implements Driver {
   readonly #native: NativeInterface;
   readonly #context: NativeContext;
   readonly #slotTokens: number;
-  /** Picks nothing; asked for the whole distribution, and for its likeliest tokens by how many. */
-  readonly #distribution: NativeSampler;
-  readonly #likeliest = new Map<number, NativeSampler>();
 
   /** `stepTokens`: the batch size of the context; `slotTokens`: what the cache of one slot can hold. */
   constructor(native: NativeInterface, sizes: { stepTokens: number; slotTokens: number }) {
@@ -27,7 +25,6 @@ export class BatchDriver implements Driver {
     this.#context = native.context;
     this.stepTokens = sizes.stepTokens;
     this.#slotTokens = sizes.slotTokens;
-    this.#distribution = native.createSampler({});
   }
 
   async step(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
@@ -59,55 +56,16 @@ export class BatchDriver implements Driver {
   async #sample({ sampler, topLogprobs }: Feed, logitIndex: number | undefined): Promise<FeedOutcome> {
     if (sampler === null || logitIndex === undefined) return { kind: "fed" };
     try {
-      const { native } = sampler as BatchSampler;
+      const { native, distribution } = sampler as BatchSampler;
       const token = await this.#context.sampleToken(logitIndex, native);
       if (token === -1) throw new Error("no token was sampled: the grammar allows none");
       (sampler as BatchSampler).remember(token);
       const probability =
-        topLogprobs === null ? null : await this.#probability(logitIndex, token, topLogprobs);
+        topLogprobs === null ? null : await distribution.read(this.#context, logitIndex, token, topLogprobs);
       return { kind: "sampled", token, probability };
     } catch (error) {
       return { kind: "failed", error: asError(error) };
     }
-  }
-
-  /**
-   * The library reports logits after the sampler that it was given has cut and scaled them, so the distribution is
-   * read through samplers that change nothing: once for the sampled token and the sum, once for the likeliest ones
-   * (a full sort of the vocabulary would cost ten times as much).
-   */
-  async #probability(logitIndex: number, token: Token, top: number): Promise<TokenProbability> {
-    const [likeliest, , , logits = [], weight = 1] = await this.#context.sampleToken(
-      logitIndex,
-      this.#distribution,
-      false,
-      false,
-      [[token], false, false, true, 0],
-      true,
-    );
-    const logitOf = new Map(pairs(logits));
-    // The weight is relative to the highest logit, which the greedy sampler picked.
-    const logSum = (logitOf.get(likeliest as Token) ?? 0) + Math.log(weight);
-    const logprob = (logitOf.get(token) ?? Number.NEGATIVE_INFINITY) - logSum;
-    if (top === 0) return { logprob, top: [] };
-    const [, , , topLogits = []] = await this.#context.sampleToken(
-      logitIndex,
-      this.#likeliestSampler(top),
-      false,
-      false,
-      [[], false, false, false, top],
-      false,
-    );
-    const ranked = pairs(topLogits).sort(([, a], [, b]) => b - a);
-    return { logprob, top: ranked.map(([id, logit]) => ({ token: id, logprob: logit - logSum })) };
-  }
-
-  #likeliestSampler(top: number): NativeSampler {
-    const known = this.#likeliest.get(top);
-    if (known !== undefined) return known;
-    const sampler = this.#native.createSampler({ temperature: 1, topK: top, seed: 0 });
-    this.#likeliest.set(top, sampler);
-    return sampler;
   }
 
   async truncate(slot: number, position: number): Promise<void> {
@@ -143,12 +101,19 @@ class BatchSampler implements Sampler {
   readonly #config: object;
   /** What penalties count; null where there are none. */
   readonly #picked: Token[] | null;
+  #distribution: ModelDistribution | null = null;
 
   constructor(native: NativeInterface, options: SamplerOptions, slotTokens: number) {
     this.#interface = native;
     this.#config = nativeConfig(options, slotTokens);
     this.#picked = penalizes(options) ? [] : null;
     this.native = native.createSampler(this.#config);
+  }
+
+  /** Made for those who ask: each reader keeps a buffer as large as the vocabulary. */
+  get distribution(): ModelDistribution {
+    this.#distribution ??= new ModelDistribution(this.#interface);
+    return this.#distribution;
   }
 
   remember(token: Token): void {
@@ -164,6 +129,7 @@ class BatchSampler implements Sampler {
 
   dispose(): void {
     this.native.dispose();
+    this.#distribution?.dispose();
   }
 }
 
@@ -192,11 +158,4 @@ function nativeConfig(options: SamplerOptions, slotTokens: number): object {
         }
       : {}),
   };
-}
-
-function pairs(flat: readonly number[]): [Token, number][] {
-  return Array.from({ length: flat.length / 2 }, (_, at) => [
-    flat[2 * at] as Token,
-    flat[2 * at + 1] as number,
-  ]);
 }
