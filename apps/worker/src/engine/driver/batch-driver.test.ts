@@ -74,6 +74,44 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
     expect(await goOn(from, kept, cat())).toEqual(reference);
   });
 
+  test("a copy is what its source held then, whatever either is given before the next step", async () => {
+    const { driver } = loaded;
+    const catTokens = await goOn(0, 0, cat());
+    const foxTokens = await goOn(1, 0, fox());
+    await emptySlots(driver);
+    const catPath = join(folder, "cat");
+    const foxPath = join(folder, "fox");
+    await feed(driver, 0, 0, cat());
+    await driver.save(0, catPath, cat());
+    await feed(driver, 1, 0, fox());
+    await driver.save(1, foxPath, fox());
+
+    // The source is loaded anew.
+    await driver.copy(0, 2, cat().length - 1);
+    await driver.load(0, foxPath);
+    expect(await goOn(2, cat().length - 1, cat())).toEqual(catTokens);
+    await driver.truncate(0, fox().length - 1);
+    expect(await goOn(0, fox().length - 1, fox())).toEqual(foxTokens);
+
+    // The target is.
+    await driver.truncate(1, fox().length);
+    await driver.copy(1, 3, fox().length);
+    await driver.load(3, catPath);
+    await driver.truncate(3, cat().length - 1);
+    expect(await goOn(3, cat().length - 1, cat())).toEqual(catTokens);
+
+    // The copy is saved, and copied on.
+    await driver.truncate(1, fox().length);
+    await driver.copy(1, 4, fox().length);
+    await driver.copy(4, 5, fox().length - 1);
+    await driver.save(4, join(folder, "copied"), fox());
+    await driver.truncate(1, 0);
+    expect(await driver.load(1, join(folder, "copied"))).toEqual(fox());
+    await driver.truncate(1, fox().length - 1);
+    expect(await goOn(1, fox().length - 1, fox())).toEqual(foxTokens);
+    expect(await goOn(5, fox().length - 1, fox())).toEqual(foxTokens);
+  });
+
   test("a grammar that comes to allow nothing fails its own stream alone", async () => {
     const { driver, llama } = loaded;
     const [reference = []] = await sampleTokens(

@@ -18,6 +18,8 @@ export class BatchDriver implements Driver {
   readonly #native: NativeInterface;
   readonly #context: NativeContext;
   readonly #slotTokens: number;
+  /** The slot that was copied to last since the last decode, and where its cache ends. */
+  #copied: { slot: number; end: number } | null = null;
 
   /** `stepTokens`: the batch size of the context; `slotTokens`: what the cache of one slot can hold. */
   constructor(native: NativeInterface, sizes: { stepTokens: number; slotTokens: number }) {
@@ -50,6 +52,7 @@ export class BatchDriver implements Driver {
       return context.addToBatch(slot, position, Uint32Array.from(tokens), wanted)[0];
     });
     await context.decodeBatch();
+    this.#copied = null;
     return Promise.all(feeds.map((feed, at) => this.#sample(feed, logitIndexes[at])));
   }
 
@@ -72,19 +75,37 @@ export class BatchDriver implements Driver {
     if (!this.#context.removeTokenCellsFromSequence(slot, position, -1)) {
       throw new Error(`the cache of slot ${slot} can't be cut at ${position}`);
     }
+    if (this.#copied?.slot === slot) this.#copied.end = Math.min(this.#copied.end, position);
   }
 
   async copy(from: number, to: number, tokens: number): Promise<void> {
     await this.truncate(to, 0);
     await this.#context.copySequenceStateFromOtherSequence(to, from);
     await this.truncate(to, tokens);
+    this.#copied = { slot: to, end: tokens };
+  }
+
+  /**
+   * llama.cpp puts the contents of copied cells off until the next decode, but reads and writes those of files at
+   * once: a source loaded before then would be copied as what it holds now. So a token that nobody needs is decoded.
+   */
+  async #carryOutCopies(): Promise<void> {
+    if (this.#copied === null) return;
+    const { slot, end } = this.#copied;
+    this.#context.initBatch(1);
+    this.#context.addToBatch(slot, end, Uint32Array.of(0), NOTHING);
+    await this.#context.decodeBatch();
+    this.#copied = null;
+    await this.truncate(slot, end);
   }
 
   async save(slot: number, path: string, tokens: readonly Token[]): Promise<void> {
+    await this.#carryOutCopies();
     await this.#context.saveSequenceStateToFile(path, slot, Uint32Array.from(tokens));
   }
 
   async load(slot: number, path: string): Promise<Token[]> {
+    await this.#carryOutCopies();
     await this.truncate(slot, 0);
     const tokens = await this.#context.loadSequenceStateFromFile(path, slot, this.#slotTokens);
     return Array.from(tokens) as Token[];
