@@ -23,8 +23,8 @@ export class SequenceDriver implements Driver {
   readonly #model: LlamaModel;
   /** One per slot, in ascending order of llama.cpp's ids. */
   readonly #sequences: readonly LlamaContextSequence[];
-  /** The library's generator of each slot that samples, and the sampler it was begun with. */
-  readonly #generators = new Map<number, { sampler: Sampler; tokens: TokenGenerator }>();
+  /** The sampler whose generator of the library runs in each slot. */
+  readonly #sampling = new Map<number, SequenceSampler>();
 
   constructor(model: LlamaModel, sequences: readonly LlamaContextSequence[], sizes: { stepTokens: number }) {
     this.#model = model;
@@ -34,36 +34,36 @@ export class SequenceDriver implements Driver {
 
   async step(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
     const settled = await Promise.allSettled(feeds.map((feed) => this.#feed(feed)));
-    return settled.map((outcome) =>
-      outcome.status === "fulfilled" ? outcome.value : { kind: "failed", error: asError(outcome.reason) },
-    );
+    const outcomes: FeedOutcome[] = [];
+    for (const [at, feed] of feeds.entries()) {
+      const outcome = settled[at] as PromiseSettledResult<FeedOutcome>;
+      if (outcome.status === "fulfilled") outcomes.push(outcome.value);
+      else if (feeds.length === 1) outcomes.push({ kind: "failed", error: asError(outcome.reason) });
+      else {
+        // Whoever breaks a batch takes all of it along: each one that failed is run alone.
+        await this.truncate(feed.slot, feed.position);
+        outcomes.push(...(await this.step([feed])));
+      }
+    }
+    return outcomes;
   }
 
-  async #feed({ slot, tokens, sampler }: Feed): Promise<FeedOutcome> {
+  async #feed({ slot, position, tokens, sampler }: Feed): Promise<FeedOutcome> {
+    const sequence = this.#sequence(slot);
+    const end = sequence.nextTokenIndex;
+    if (end !== position) throw new Error(`slot ${slot} holds ${end} tokens, not ${position}`);
     if (sampler === null) {
-      await this.#sequence(slot).evaluateWithoutGeneratingNewTokens([...tokens]);
+      await sequence.evaluateWithoutGeneratingNewTokens([...tokens]);
       return { kind: "fed" };
     }
-    const running = this.#generators.get(slot);
-    const { value: token } =
-      running?.sampler === sampler
-        ? await running.tokens.next([...tokens])
-        : await this.#begin(slot, tokens, sampler as SequenceSampler);
-    if (token === undefined) throw new Error("no token was sampled");
-    (sampler as SequenceSampler).remember(token);
-    return { kind: "sampled", token, probability: null };
-  }
-
-  #begin(slot: number, tokens: readonly Token[], sampler: SequenceSampler) {
-    const options = sampler.options(this.#model);
-    const generator = this.#sequence(slot).evaluate([...tokens], options) as TokenGenerator;
-    this.#generators.set(slot, { sampler, tokens: generator });
-    return generator.next();
+    const own = sampler as SequenceSampler;
+    this.#sampling.set(slot, own);
+    return { kind: "sampled", token: await own.sample(sequence, tokens), probability: null };
   }
 
   async truncate(slot: number, position: number): Promise<void> {
-    await this.#generators.get(slot)?.tokens.return();
-    this.#generators.delete(slot);
+    await this.#sampling.get(slot)?.end();
+    this.#sampling.delete(slot);
     const sequence = this.#sequence(slot);
     const end = sequence.nextTokenIndex;
     if (position === 0) await sequence.clearHistory();
@@ -87,7 +87,7 @@ export class SequenceDriver implements Driver {
   }
 
   createSampler(options: SamplerOptions): Sampler {
-    return new SequenceSampler(options);
+    return new SequenceSampler(this.#model, options);
   }
 
   #sequence(slot: number): LlamaContextSequence {
@@ -100,29 +100,50 @@ export class SequenceDriver implements Driver {
 type TokenGenerator = AsyncGenerator<Token, void, Token[] | undefined>;
 
 class SequenceSampler implements Sampler {
+  readonly #model: LlamaModel;
   readonly #options: SamplerOptions;
   readonly #picked: Token[] = [];
+  #tokens: TokenGenerator | null = null;
   #grammar: LlamaGrammar | null = null;
   #grammarState: LlamaGrammarEvaluationState | null = null;
 
-  constructor(options: SamplerOptions) {
+  constructor(model: LlamaModel, options: SamplerOptions) {
+    this.#model = model;
     this.#options = options;
   }
 
-  remember(token: Token): void {
-    this.#picked.push(token);
+  async sample(sequence: LlamaContextSequence, tokens: readonly Token[]): Promise<Token> {
+    const { value } = await (this.#tokens === null
+      ? this.#begin(sequence, tokens)
+      : this.#tokens.next([...tokens]));
+    if (value === undefined) throw new Error("no token was sampled");
+    this.#picked.push(value);
+    return value;
+  }
+
+  #begin(sequence: LlamaContextSequence, tokens: readonly Token[]) {
+    this.#tokens = sequence.evaluate([...tokens], this.#evaluateOptions()) as TokenGenerator;
+    return this.#tokens.next();
+  }
+
+  /** The slot's cache is changed under the generator: the next token is sampled by another. */
+  async end(): Promise<void> {
+    const tokens = this.#tokens;
+    this.#tokens = null;
+    await tokens?.return();
   }
 
   constrain(grammar: LlamaGrammar): void {
     this.#grammar = grammar;
   }
 
-  dispose(): void {}
+  dispose(): void {
+    // The generator is suspended at a token, so that it ends at once, and frees the library's sampler.
+    void this.end();
+  }
 
-  options(model: LlamaModel): SequenceEvaluateOptions {
+  #evaluateOptions(): SequenceEvaluateOptions {
     const { temperature, topP, topK, minP, seed, logitBias } = this.#options;
-    const biases = new TokenBias(model.tokenizer);
-    for (const { token, bias } of logitBias) biases.set(token as Token, { logit: bias });
     return {
       yieldEogToken: true,
       seed,
@@ -130,16 +151,27 @@ class SequenceSampler implements Sampler {
       topP,
       topK,
       minP,
-      grammarEvaluationState: () => this.#currentGrammarState(model),
+      grammarEvaluationState: () => this.#currentGrammarState(),
       ...(penalizes(this.#options) ? { repeatPenalty: this.#penalties() } : {}),
-      ...(logitBias.length > 0 ? { tokenBias: biases } : {}),
+      ...(logitBias.length > 0 ? { tokenBias: this.#tokenBias() } : {}),
     };
   }
 
+  #tokenBias(): TokenBias {
+    const biases = new TokenBias(this.#model.tokenizer);
+    // `set` passes over the tokens that end an answer, so they are put where it puts the others.
+    const { _biases: all } = biases as unknown as { _biases?: Map<number, number> };
+    for (const { token, bias } of this.#options.logitBias) {
+      if (all instanceof Map) all.set(token, bias);
+      else biases.set(token as Token, { logit: bias });
+    }
+    return biases;
+  }
+
   /** Asked before each token: a grammar may come later. */
-  #currentGrammarState(model: LlamaModel): LlamaGrammarEvaluationState | undefined {
+  #currentGrammarState(): LlamaGrammarEvaluationState | undefined {
     if (this.#grammar === null) return undefined;
-    this.#grammarState ??= new LlamaGrammarEvaluationState({ model, grammar: this.#grammar });
+    this.#grammarState ??= new LlamaGrammarEvaluationState({ model: this.#model, grammar: this.#grammar });
     return this.#grammarState;
   }
 
