@@ -4,6 +4,7 @@ import { penalizes, type SamplerOptions } from "../sampling.ts";
 import type { Driver, Feed, FeedOutcome, Sampler } from "./driver.ts";
 import { ModelDistribution } from "./model-distribution.ts";
 import type { NativeContext, NativeInterface, NativeSampler } from "./native-interface.ts";
+import { StateSeals } from "./state-seals.ts";
 
 const NOTHING = new Uint32Array(0);
 
@@ -18,6 +19,7 @@ export class BatchDriver implements Driver {
   readonly #native: NativeInterface;
   readonly #context: NativeContext;
   readonly #slotTokens: number;
+  readonly #seals = new StateSeals();
   /** The slot that was copied to last since the last decode, and where its cache ends. */
   #copied: { slot: number; end: number } | null = null;
 
@@ -102,9 +104,11 @@ export class BatchDriver implements Driver {
   async save(slot: number, path: string, tokens: readonly Token[]): Promise<void> {
     await this.#carryOutCopies();
     await this.#context.saveSequenceStateToFile(path, slot, Uint32Array.from(tokens));
+    await this.#seals.seal(path);
   }
 
   async load(slot: number, path: string): Promise<Token[]> {
+    await this.#seals.check(path);
     await this.#carryOutCopies();
     await this.truncate(slot, 0);
     const tokens = await this.#context.loadSequenceStateFromFile(path, slot, this.#slotTokens);

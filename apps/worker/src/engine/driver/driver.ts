@@ -22,7 +22,7 @@ export interface Driver {
   copy(from: number, to: number, tokens: number): Promise<void>;
   /** Writes the slot's cache, which holds `tokens`, to a file. */
   save(slot: number, path: string, tokens: readonly Token[]): Promise<void>;
-  /** Replaces the slot's cache by what `save` wrote. @returns its tokens. @throws when the file does not fit. */
+  /** Replaces the slot's cache by what `save` wrote. @returns its tokens. @throws when the file is damaged, or does not fit: a slot that was touched must be truncated. */
   load(slot: number, path: string): Promise<Token[]>;
   createSampler(options: SamplerOptions): Sampler;
 }

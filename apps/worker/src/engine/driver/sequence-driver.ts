@@ -10,6 +10,7 @@ import {
 import { asError } from "../as-error.ts";
 import { penalizes, type SamplerOptions } from "../sampling.ts";
 import type { Driver, Feed, FeedOutcome, Sampler } from "./driver.ts";
+import { StateSeals } from "./state-seals.ts";
 
 /**
  * The driver for a library whose private interface is not the one that the batch driver knows: the public one alone.
@@ -23,6 +24,7 @@ export class SequenceDriver implements Driver {
   readonly #model: LlamaModel;
   /** One per slot, in ascending order of llama.cpp's ids. */
   readonly #sequences: readonly LlamaContextSequence[];
+  readonly #seals = new StateSeals();
   /** The sampler whose generator of the library runs in each slot. */
   readonly #sampling = new Map<number, SequenceSampler>();
 
@@ -76,12 +78,14 @@ export class SequenceDriver implements Driver {
 
   async save(slot: number, path: string): Promise<void> {
     await this.#sequence(slot).saveStateToFile(path);
+    await this.#seals.seal(path);
   }
 
   async load(slot: number, path: string): Promise<Token[]> {
+    await this.#seals.check(path);
     await this.truncate(slot, 0);
     const sequence = this.#sequence(slot);
-    // The file is this engine's own, and named after the model, the cache's type and the tokens.
+    // The file is an engine's own, whole, and named after the model, the cache's type and the tokens.
     await sequence.loadStateFromFile(path, { acceptRisk: true });
     return sequence.contextTokens;
   }
