@@ -15,26 +15,26 @@ export interface SlotShare {
 }
 
 /**
- * Who is in the next step, and with how many tokens; in ascending order of slots. A pure decision:
+ * Who is in the next step, and with how many tokens; in ascending order of slots. A pure decision, of at least one
+ * token for each slot:
  *
- *   1. every slot that decodes feeds all it has: its last token, and what is forced behind it
+ *   1. every slot that decodes feeds its last token, and what is forced behind it as far as the budget goes
  *   2. prompts share what is left of the budget, the longest-waiting first
  *   3. idle slots between busy ones bridge a gap where a row is cheaper than another pass over the weights
  */
 export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepCost): SlotShare[] {
   const shares = new Map<Slot, number>();
   let left = stepTokens;
-  let rows = 0;
-  for (const slot of slots) {
-    if (slot.running?.phase !== "decoding") continue;
-    const tokens = Math.min(slot.running.pending.length, left);
-    if (tokens === 0) continue;
+  const decoding = slots.filter(({ running }) => running?.phase === "decoding");
+  const rows = decoding.length;
+  for (const [at, slot] of decoding.entries()) {
+    // What is forced into one stream must leave a token for each of those behind it.
+    const tokens = Math.min(slot.running?.pending.length ?? 0, left - (rows - 1 - at));
     shares.set(slot, tokens);
     left -= tokens;
-    rows += 1;
   }
 
-  let budget = Math.min(left, rows === 0 ? left : prefillBudget([...shares.keys()], rows, cost));
+  let budget = rows === 0 ? left : Math.min(left, prefillBudget(decoding, cost));
   for (const slot of byArrival(slots)) {
     if (slot.running?.phase !== "prefilling" || budget === 0) continue;
     const tokens = Math.min(slot.running.pending.length, budget);
@@ -43,10 +43,10 @@ export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepC
     left -= tokens;
   }
 
-  for (const slot of bridges(slots, shares, cost)) {
-    if (left === 0) break;
-    shares.set(slot, 0);
-    left -= 1;
+  for (const gap of bridges(slots, shares, cost)) {
+    if (gap.length > left) continue;
+    for (const slot of gap) shares.set(slot, 0);
+    left -= gap.length;
   }
   return [...shares].map(([slot, tokens]) => ({ slot, tokens })).sort((a, b) => a.slot.index - b.slot.index);
 }
@@ -56,9 +56,9 @@ export function countRuns(indexes: readonly number[]): number {
   return indexes.filter((index, at) => at === 0 || index !== (indexes[at - 1] as number) + 1).length;
 }
 
-function prefillBudget(decoding: readonly Slot[], rows: number, cost: StepCost): number {
+function prefillBudget(decoding: readonly Slot[], cost: StepCost): number {
   const passes = countRuns(decoding.map(({ index }) => index));
-  const stepMs = cost.predictMs({ passes, rows, prefillTokens: 0 });
+  const stepMs = cost.predictMs({ passes, rows: decoding.length, prefillTokens: 0 });
   const tokenMs = cost.prefillTokenMs();
   if (stepMs === null || tokenMs === null) return FIRST_CHUNK_TOKENS;
   const affordable = ((MAX_STRETCH - 1) * stepMs) / Math.max(tokenMs, 1e-6);
@@ -72,13 +72,13 @@ function byArrival(slots: readonly Slot[]): Slot[] {
 }
 
 /** Idle slots that make one run out of two, for less than what the second pass costs. */
-function bridges(slots: readonly Slot[], shares: ReadonlyMap<Slot, number>, cost: StepCost): Slot[] {
+function bridges(slots: readonly Slot[], shares: ReadonlyMap<Slot, number>, cost: StepCost): Slot[][] {
   const affordableRows = cost.rowsPerPass();
-  const found: Slot[] = [];
+  const found: Slot[][] = [];
   let gap: Slot[] | null = null;
   for (const slot of slots) {
     if (shares.has(slot)) {
-      if (gap !== null && gap.length > 0 && gap.length < affordableRows) found.push(...gap);
+      if (gap !== null && gap.length > 0 && gap.length < affordableRows) found.push(gap);
       gap = [];
     } else if (slot.running !== null) {
       // Its cache is being waited for, or read: it can't be bridged.
