@@ -9,6 +9,7 @@ import { RunningGeneration } from "./running-generation.ts";
 import { commonPrefix, type Placement, placeGeneration } from "./schedule/place-generation.ts";
 import { countRuns, planStep, type SlotShare } from "./schedule/plan-step.ts";
 import type { StepCost } from "./schedule/step-cost.ts";
+import { StreamPace } from "./schedule/stream-pace.ts";
 import { emptySlot, type Slot } from "./slot.ts";
 import type { WarmPrefixes } from "./warm-prefixes.ts";
 
@@ -74,6 +75,7 @@ export class StepLoop {
   readonly #options: StepLoopOptions;
   readonly #slots: Slot[];
   readonly #waiting: Generation[] = [];
+  readonly #pace = new StreamPace();
   #events: LoopEvent[] = [];
   #wake = () => {};
   #closing = false;
@@ -193,7 +195,7 @@ export class StepLoop {
     const { driver, cost, nowMs } = this.#options;
     const shares: SlotShare[] = [];
     const feeds: Feed[] = [];
-    for (const share of planStep(this.#slots, driver.stepTokens, cost)) {
+    for (const share of planStep(this.#slots, driver.stepTokens, cost, this.#pace)) {
       try {
         feeds.push(await this.#feedOf(share));
         shares.push(share);
@@ -258,7 +260,9 @@ export class StepLoop {
       0,
     );
     const shape = { passes: countRuns(slots), rows: streams + bridges, prefillTokens };
-    this.#options.cost.learn(shape, endedAtMs - startedAtMs);
+    const tookMs = endedAtMs - startedAtMs;
+    this.#pace.stepped(shape, tookMs, this.#options.cost);
+    this.#options.cost.learn(shape, tookMs);
     this.#options.observeStep?.({ startedAtMs, endedAtMs, slots, rows: streams, prefillTokens });
   }
 

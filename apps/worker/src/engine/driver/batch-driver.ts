@@ -1,7 +1,7 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { asError } from "../as-error.ts";
 import { penalizes, type SamplerOptions } from "../sampling.ts";
-import type { Driver, Feed, FeedOutcome, Sampler } from "./driver.ts";
+import { type Driver, type Feed, type FeedOutcome, type Sampler, TILE_TOKENS } from "./driver.ts";
 import { ModelDistribution } from "./model-distribution.ts";
 import type { NativeContext, NativeInterface, NativeSampler } from "./native-interface.ts";
 import { StateSeals } from "./state-seals.ts";
@@ -9,8 +9,8 @@ import { StateSeals } from "./state-seals.ts";
 const NOTHING = new Uint32Array(0);
 
 /**
- * The fast driver: builds each llama.cpp batch itself, so that a step is exactly one decode however many slots and
- * prompts are in it, and costs one call per slot and one sampling task per token beside it.
+ * The fast driver: builds each llama.cpp batch itself, so that a step is one decode however many slots are in it, and
+ * costs one call per slot and one sampling task per token beside it.
  */
 export class BatchDriver implements Driver {
   readonly name = "batch";
@@ -32,6 +32,16 @@ export class BatchDriver implements Driver {
   }
 
   async step(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
+    const outcomes = new Map<Feed, FeedOutcome>();
+    for (const batch of toBatches(feeds)) {
+      for (const [at, outcome] of (await this.#stepBatch(batch)).entries()) {
+        outcomes.set(batch[at] as Feed, outcome);
+      }
+    }
+    return feeds.map((feed) => outcomes.get(feed) as FeedOutcome);
+  }
+
+  async #stepBatch(feeds: readonly Feed[]): Promise<FeedOutcome[]> {
     try {
       return await this.#decodeAndSample(feeds);
     } catch (error) {
@@ -41,7 +51,7 @@ export class BatchDriver implements Driver {
     const outcomes: FeedOutcome[] = [];
     for (const feed of feeds) {
       await this.truncate(feed.slot, feed.position);
-      outcomes.push(...(await this.step([feed])));
+      outcomes.push(...(await this.#stepBatch([feed])));
     }
     return outcomes;
   }
@@ -118,6 +128,17 @@ export class BatchDriver implements Driver {
   createSampler(options: SamplerOptions): Sampler {
     return new BatchSampler(this.#native, options, this.#slotTokens);
   }
+}
+
+/**
+ * One decode for all, and one for each long part of a prompt. In one decode llama.cpp takes as many tokens of each slot
+ * as the shortest has, and the rest of the long one in another pass over the weights all the same; but the token that it
+ * took away leaves a part that fills no tiles (see TILE_TOKENS).
+ */
+function toBatches(feeds: readonly Feed[]): Feed[][] {
+  const short = feeds.filter(({ tokens }) => tokens.length < TILE_TOKENS);
+  const long = feeds.filter(({ tokens }) => tokens.length >= TILE_TOKENS);
+  return [...(short.length > 0 ? [short] : []), ...long.map((feed) => [feed])];
 }
 
 class BatchSampler implements Sampler {

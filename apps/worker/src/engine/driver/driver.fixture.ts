@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Token } from "node-llama-cpp";
-import { engineOptionsFor } from "../engine-options.fixture.ts";
+import { engineOptions } from "../engine-options.fixture.ts";
 import { type LoadedModel, loadModel } from "../load-model.ts";
 import type { EngineOptions } from "../protocol.ts";
 import type { SamplerOptions } from "../sampling.ts";
@@ -28,7 +28,7 @@ export function openModel(
   driver: Driver["name"],
   changes: Partial<EngineOptions> = {},
 ): Promise<LoadedModel> {
-  return loadModel(engineOptionsFor(modelPath, { driver, slots: SLOTS, contextTokens: 512, ...changes }));
+  return loadModel(engineOptions(modelPath, { driver, slots: SLOTS, contextTokens: 512, ...changes }));
 }
 
 /** A user's message, as the chat template of the tiny models writes it. */

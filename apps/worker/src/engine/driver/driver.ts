@@ -2,6 +2,12 @@ import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { SamplerOptions } from "../sampling.ts";
 
 /**
+ * llama.cpp's attention on CPUs takes tokens of a prompt in tiles of so many. What fills no tile it takes token by token,
+ * at several times the cost once the prompt is long (`docs/performance.md`).
+ */
+export const TILE_TOKENS = 64;
+
+/**
  * How the step loop runs the model: one llama.cpp sequence per slot, numbered alike, each with a KV cache of its own.
  * Nothing here knows of jobs. Calls come one at a time: the next one only after the last one's promise.
  */
@@ -12,7 +18,7 @@ export interface Driver {
   /** Whether `copy` works, and `topLogprobs` of a feed is answered. */
   readonly capabilities: { readonly copies: boolean; readonly logprobs: boolean };
   /**
-   * One decode over all feeds, in ascending order of their slots, and a token sampled for each that asks. A feed that
+   * Decodes all feeds, given in ascending order of their slots, and samples a token for each that asks. A feed that
    * fails does not touch the others; its slot's cache must be truncated before it is used again.
    */
   step(feeds: readonly Feed[]): Promise<FeedOutcome[]>;

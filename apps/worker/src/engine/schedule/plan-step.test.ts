@@ -1,12 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { TILE_TOKENS } from "../driver/driver.ts";
 import type { Slot } from "../slot.ts";
 import { countRuns, planStep } from "./plan-step.ts";
 import { type SlotState, slotsOf } from "./slots.fixture.ts";
 import { StepCost } from "./step-cost.ts";
-
-/** Of a prompt beside running streams, as `plan-step.ts` has it. */
-const MIN_CHUNK_TOKENS = 16;
+import { StreamPace } from "./stream-pace.ts";
 
 const phases = fc.constantFrom<SlotState["phase"]>("idle", "waiting", "prefilling", "decoding");
 const slotStates = fc.array(
@@ -46,7 +45,7 @@ describe("any plan", () => {
   test("keeps to the budget, in ascending order, each slot once, with no more than it has", () => {
     fc.assert(
       fc.property(situations, ({ slots, stepTokens, cost }) => {
-        const plan = planStep(slots, stepTokens, cost);
+        const plan = planStep(slots, stepTokens, cost, new StreamPace());
         const indexes = plan.map(({ slot }) => slot.index);
         expect(indexes).toEqual([...new Set(indexes)].sort((a, b) => a - b));
         // A bridge feeds one token.
@@ -65,7 +64,9 @@ describe("any plan", () => {
     fc.assert(
       fc.property(situations, ({ slots, stepTokens, cost }) => {
         const decoding = slots.filter((slot) => phaseOf(slot) === "decoding");
-        const plan = new Map(planStep(slots, stepTokens, cost).map(({ slot, tokens }) => [slot, tokens]));
+        const plan = new Map(
+          planStep(slots, stepTokens, cost, new StreamPace()).map(({ slot, tokens }) => [slot, tokens]),
+        );
         const wanted = decoding.reduce((sum, slot) => sum + pendingOf(slot), 0);
         const given = decoding.map((slot) => plan.get(slot) ?? 0);
         for (const tokens of given) expect(tokens).toBeGreaterThan(0);
@@ -77,7 +78,9 @@ describe("any plan", () => {
   test("gives prompts at least a chunk, the longest-waiting first", () => {
     fc.assert(
       fc.property(situations, ({ slots, stepTokens, cost }) => {
-        const plan = new Map(planStep(slots, stepTokens, cost).map(({ slot, tokens }) => [slot, tokens]));
+        const plan = new Map(
+          planStep(slots, stepTokens, cost, new StreamPace()).map(({ slot, tokens }) => [slot, tokens]),
+        );
         const decoded = slots
           .filter((slot) => phaseOf(slot) === "decoding")
           .reduce((sum, slot) => sum + (plan.get(slot) ?? 0), 0);
@@ -87,7 +90,7 @@ describe("any plan", () => {
         const wanted = prompts.reduce((sum, slot) => sum + pendingOf(slot), 0);
         const given = prompts.map((slot) => plan.get(slot) ?? 0);
         const sum = given.reduce((total, tokens) => total + tokens, 0);
-        expect(sum).toBeGreaterThanOrEqual(Math.min(wanted, stepTokens - decoded, MIN_CHUNK_TOKENS));
+        expect(sum).toBeGreaterThanOrEqual(Math.min(wanted, stepTokens - decoded, TILE_TOKENS));
         // Who comes later gets something only when everyone before has got all.
         const firstShort = prompts.findIndex((slot, at) => (given[at] as number) < pendingOf(slot));
         if (firstShort !== -1) expect(given.slice(firstShort + 1).every((tokens) => tokens === 0)).toBe(true);
@@ -98,7 +101,7 @@ describe("any plan", () => {
   test("bridges only whole gaps, and only for less than another pass costs", () => {
     fc.assert(
       fc.property(situations, ({ slots, stepTokens, cost }) => {
-        const plan = planStep(slots, stepTokens, cost);
+        const plan = planStep(slots, stepTokens, cost, new StreamPace());
         const asked = plan.filter(({ tokens }) => tokens > 0).map(({ slot }) => slot.index);
         const all = plan.map(({ slot }) => slot.index);
         const bridges = all.length - asked.length;
@@ -119,22 +122,47 @@ describe("any plan", () => {
 
 test("a prompt alone takes the whole budget", () => {
   const slots = slotsOf([{ phase: "idle" }, { phase: "prefilling", pending: 700 }]);
-  expect(planStep(slots, 512, new StepCost(4)).map(({ slot, tokens }) => [slot.index, tokens])).toEqual([
-    [1, 512],
-  ]);
+  expect(
+    planStep(slots, 512, new StepCost(4), new StreamPace()).map(({ slot, tokens }) => [slot.index, tokens]),
+  ).toEqual([[1, 512]]);
 });
 
-test("a prompt beside a stream takes what keeps the stream's pace", () => {
-  const cost = new StepCost(4);
-  for (let step = 0; step < 200; step += 1) {
-    cost.learn({ passes: 1, rows: 1 + (step % 2), prefillTokens: 0 }, 10);
-    cost.learn({ passes: 1, rows: 1, prefillTokens: 100 }, 10 + 100 * 0.25);
-  }
+describe("a prompt beside a stream", () => {
   const slots = slotsOf([{ phase: "decoding" }, { phase: "prefilling", pending: 700 }]);
-  // One and a half steps' time at a quarter of a millisecond a token.
-  const [, prompt] = planStep(slots, 512, cost);
-  expect(prompt?.tokens).toBeGreaterThan(48);
-  expect(prompt?.tokens).toBeLessThan(66);
+
+  /** A machine with steps of 10 ms, that knows what a token of a prompt costs. */
+  function machine(tokenMs: number): StepCost {
+    const cost = new StepCost(4);
+    for (let step = 0; step < 200; step += 1) {
+      cost.learn({ passes: 1, rows: 1 + (step % 2), prefillTokens: 0 }, 10);
+      cost.learn({ passes: 1, rows: 1, prefillTokens: 100 }, 10 + 100 * tokenMs);
+    }
+    return cost;
+  }
+  /** What each of the next steps carries of the prompt. */
+  function carried(tokenMs: number, steps: number): number[] {
+    const cost = machine(tokenMs);
+    const pace = new StreamPace();
+    return Array.from({ length: steps }, () => {
+      const prefillTokens = planStep(slots, 512, cost, pace)[1]?.tokens ?? 0;
+      pace.stepped({ passes: 1, rows: 1, prefillTokens }, 10 + prefillTokens * tokenMs, cost);
+      return prefillTokens;
+    });
+  }
+
+  test("takes as many chunks as one and a half steps' time allows", () => {
+    expect(carried(0.06, 3)).toEqual([192, 192, 192]);
+  });
+
+  test("takes one chunk where that costs more, and then leaves the stream the steps that it owes", () => {
+    // 64 tokens take 38 ms: what two and a half steps may take longer.
+    expect(carried(0.6, 7)).toEqual([64, 0, 0, 64, 0, 0, 64]);
+  });
+
+  test("takes one chunk before anything is known of its cost", () => {
+    const [, prompt] = planStep(slots, 512, new StepCost(4), new StreamPace());
+    expect(prompt?.tokens).toBe(64);
+  });
 });
 
 test("a gap that the budget can't close is left as it is", () => {
@@ -147,7 +175,7 @@ test("a gap that the budget can't close is left as it is", () => {
     { phase: "decoding" },
   ]);
   const planned = (stepTokens: number) =>
-    planStep(slots, stepTokens, new StepCost(10)).map(({ slot }) => slot.index);
+    planStep(slots, stepTokens, new StepCost(10), new StreamPace()).map(({ slot }) => slot.index);
   expect(planned(12)).toEqual([0, 1, 2, 3, 4, 5]);
   expect(planned(11)).toEqual([0, 1, 2, 3, 5]);
   expect(planned(10)).toEqual([0, 3, 4, 5]);
@@ -157,7 +185,7 @@ test("a gap that the budget can't close is left as it is", () => {
 test("a gap is bridged where a pass costs more than its rows", () => {
   const slots = slotsOf([{ phase: "decoding" }, { phase: "idle" }, { phase: "idle" }, { phase: "decoding" }]);
   const planned = (rowsPerPass: number) =>
-    planStep(slots, 512, new StepCost(rowsPerPass)).map(({ slot }) => slot.index);
+    planStep(slots, 512, new StepCost(rowsPerPass), new StreamPace()).map(({ slot }) => slot.index);
   expect(planned(2)).toEqual([0, 3]);
   expect(planned(2.5)).toEqual([0, 1, 2, 3]);
 });

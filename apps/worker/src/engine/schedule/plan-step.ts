@@ -1,12 +1,6 @@
 import type { Slot } from "../slot.ts";
 import type { StepCost } from "./step-cost.ts";
-
-/** A step with prompts in it takes at most this many times as long as one without: the pace of running streams. */
-const MAX_STRETCH = 2.5;
-/** Of a prompt beside running streams, at least so much: below it, the pass itself outweighs the tokens. */
-const MIN_CHUNK_TOKENS = 16;
-/** Before anything was measured. */
-const FIRST_CHUNK_TOKENS = 64;
+import type { StreamPace } from "./stream-pace.ts";
 
 export interface SlotShare {
   readonly slot: Slot;
@@ -19,10 +13,15 @@ export interface SlotShare {
  * token for each slot:
  *
  *   1. every slot that decodes feeds its last token, and what is forced behind it as far as the budget goes
- *   2. prompts share what is left of the budget, the longest-waiting first
+ *   2. prompts share what the streams' pace leaves them, the longest-waiting first
  *   3. idle slots between busy ones bridge a gap where a row is cheaper than another pass over the weights
  */
-export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepCost): SlotShare[] {
+export function planStep(
+  slots: readonly Slot[],
+  stepTokens: number,
+  cost: StepCost,
+  pace: StreamPace,
+): SlotShare[] {
   const shares = new Map<Slot, number>();
   let left = stepTokens;
   const decoding = slots.filter(({ running }) => running?.phase === "decoding");
@@ -34,7 +33,8 @@ export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepC
     left -= tokens;
   }
 
-  let budget = rows === 0 ? left : Math.min(left, prefillBudget(decoding, cost));
+  const streams = { passes: countRuns(decoding.map(({ index }) => index)), rows };
+  let budget = rows === 0 ? left : Math.min(left, pace.promptTokens(streams, cost));
   for (const slot of byArrival(slots)) {
     if (slot.running?.phase !== "prefilling" || budget === 0) continue;
     const tokens = Math.min(slot.running.pending.length, budget);
@@ -54,15 +54,6 @@ export function planStep(slots: readonly Slot[], stepTokens: number, cost: StepC
 /** Runs of consecutive slots: what llama.cpp can put into one pass. */
 export function countRuns(indexes: readonly number[]): number {
   return indexes.filter((index, at) => at === 0 || index !== (indexes[at - 1] as number) + 1).length;
-}
-
-function prefillBudget(decoding: readonly Slot[], cost: StepCost): number {
-  const passes = countRuns(decoding.map(({ index }) => index));
-  const stepMs = cost.predictMs({ passes, rows: decoding.length, prefillTokens: 0 });
-  const tokenMs = cost.prefillTokenMs();
-  if (stepMs === null || tokenMs === null) return FIRST_CHUNK_TOKENS;
-  const affordable = ((MAX_STRETCH - 1) * stepMs) / Math.max(tokenMs, 1e-6);
-  return Math.max(MIN_CHUNK_TOKENS, Math.floor(affordable));
 }
 
 function byArrival(slots: readonly Slot[]): Slot[] {

@@ -11,6 +11,9 @@ export interface StepShape {
 /** A measured step counts half as much this many steps later. */
 const HALF_LIFE_STEPS = 64;
 const DECAY = 0.5 ** (1 / HALF_LIFE_STEPS);
+/** Of prompts: soon, for the further a prompt has got, the more each of its tokens costs. */
+const PREFILL_HALF_LIFE_STEPS = 6;
+const PREFILL_DECAY = 0.5 ** (1 / PREFILL_HALF_LIFE_STEPS);
 /** The prior weighs as much as this many measured steps. */
 const PRIOR_STEPS = 4;
 
@@ -30,8 +33,9 @@ export class StepCost {
   #pt = 0;
   #rt = 0;
   #weight = 0;
-  #prefillMs = 0;
-  #prefillTokens = 0;
+  /** Small parts beside streams cost more per token than large ones alone. */
+  readonly #besideStreams = new Rate();
+  readonly #alone = new Rate();
 
   /** `rowsPerPass`: what a pass is thought to cost, in rows, before anything is measured. */
   constructor(rowsPerPass: number) {
@@ -40,9 +44,9 @@ export class StepCost {
 
   learn({ passes, rows, prefillTokens }: StepShape, tookMs: number): void {
     if (prefillTokens > 0) {
-      const decodeMs = rows > 0 ? (this.predictMs({ passes, rows, prefillTokens: 0 }) ?? 0) : 0;
-      this.#prefillMs = this.#prefillMs * DECAY + Math.max(0, tookMs - decodeMs);
-      this.#prefillTokens = this.#prefillTokens * DECAY + prefillTokens;
+      const decodeMs = rows === 0 ? 0 : (this.predictMs({ passes, rows, prefillTokens: 0 }) ?? 0);
+      const rate = rows === 0 ? this.#alone : this.#besideStreams;
+      rate.learn(Math.max(0, tookMs - decodeMs), prefillTokens);
       return;
     }
     this.#pp = this.#pp * DECAY + passes * passes;
@@ -61,9 +65,9 @@ export class StepCost {
     return passes * decode.passMs + rows * decode.rowMs + prefillMs;
   }
 
-  /** null: nothing was measured yet. */
+  /** Of a prompt beside running streams; null: nothing was measured yet. */
   prefillTokenMs(): number | null {
-    return this.#prefillTokens === 0 ? null : this.#prefillMs / this.#prefillTokens;
+    return this.#besideStreams.msPerToken() ?? this.#alone.msPerToken();
   }
 
   /** What one more pass costs, in rows. */
@@ -96,5 +100,20 @@ export class StepCost {
     if (passMs < 0) return { passMs: 0, rowMs: rt / rr };
     if (rowMs < 0) return { passMs: pt / pp, rowMs: 0 };
     return { passMs, rowMs };
+  }
+}
+
+class Rate {
+  #ms = 0;
+  #tokens = 0;
+
+  learn(ms: number, tokens: number): void {
+    this.#ms = this.#ms * PREFILL_DECAY + ms;
+    this.#tokens = this.#tokens * PREFILL_DECAY + tokens;
+  }
+
+  /** null: nothing was measured yet. */
+  msPerToken(): number | null {
+    return this.#tokens === 0 ? null : this.#ms / this.#tokens;
   }
 }
