@@ -16,8 +16,10 @@ export const GRAMMAR_LIMITS = {
   parallelReadings: 64,
   /** Places of a pattern in which the next character does not tell the way. */
   patternPlaces: 200,
-  /** Schemas that `allOf`, `anyOf` and references unfold into. */
-  alternatives: 2_000,
+  /** Schemas read, and what `allOf`, `anyOf` and references unfold them into: of all tools of a request together. */
+  alternatives: 4_000,
+  /** Of those schemas, the merged ones included: each inner schema counts with those around it. */
+  unfoldedCharacters: 4_000_000,
   /** Values of one `enum`. */
   literals: 2_000,
   nesting: 64,

@@ -13,6 +13,8 @@ export class GrammarRules {
   #reserved = 0;
   #characters = 0;
   #repetitions = 0;
+  #alternatives = 0;
+  #unfoldedCharacters = 0;
 
   /** A rule that stands by itself. @returns its name */
   add(hint: string, body: string): string {
@@ -58,6 +60,18 @@ export class GrammarRules {
         optional === "" ? part : this.add("run", `${part} | ${symbol}{${MAX_REPETITION}} ${optional}`);
     }
     return [...required, optional].filter((part) => part !== "").join(" ");
+  }
+
+  /** Schemas that were read or merged on the way to rules. */
+  countUnfolded(alternatives: number, characters: number): void {
+    this.#alternatives += alternatives;
+    if (this.#alternatives > GRAMMAR_LIMITS.alternatives) {
+      this.#refuse("alternatives", GRAMMAR_LIMITS.alternatives);
+    }
+    this.#unfoldedCharacters += characters;
+    if (this.#unfoldedCharacters > GRAMMAR_LIMITS.unfoldedCharacters) {
+      this.#refuse("characters to unfold", GRAMMAR_LIMITS.unfoldedCharacters);
+    }
   }
 
   /** The whole text, `root` first. */

@@ -1,4 +1,5 @@
 import { ANY_SCHEMA, type FlatSchema, intersectTypes, intersectValues } from "./flat-schema.ts";
+import { keyOf } from "./schema-key.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
 
 /**
@@ -69,7 +70,16 @@ function both(a: JsonSchema | null, b: JsonSchema | null): JsonSchema | null {
   if (a === null || b === null) return a ?? b;
   if (a === false || b === false) return false;
   if (a === true || b === true) return a === true ? b : a;
-  return JSON.stringify(a) === JSON.stringify(b) ? a : { allOf: [a, b] };
+  if (a === b) return a;
+  const parts = new Map([...partsOf(a), ...partsOf(b)].map((part) => [keyOf(part), part]));
+  const [only, second] = parts.values();
+  return second === undefined ? (only ?? true) : { allOf: [...parts.values()] };
+}
+
+/** Flat, and each part once: schemas that refer to each other would else grow at every level that is merged. */
+function partsOf(schema: JsonSchema): readonly JsonSchema[] {
+  if (typeof schema === "boolean" || !Array.isArray(schema.allOf) || schema.allOf.length === 0) return [schema];
+  return Object.keys(schema).length === 1 ? schema.allOf : [schema];
 }
 
 function highest(a: number | null, b: number | null): number | null {

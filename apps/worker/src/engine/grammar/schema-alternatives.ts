@@ -1,7 +1,9 @@
 import { pointedAt } from "../output/parameter-types.ts";
 import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
+import type { GrammarRules } from "./grammar-rules.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
+import { keyOf } from "./schema-key.ts";
 import { type JsonSchema, readKeywords } from "./schema-keywords.ts";
 import { schemaPaths } from "./schema-paths.ts";
 
@@ -10,21 +12,22 @@ import { schemaPaths } from "./schema-paths.ts";
  * `oneOf` counts as `anyOf`: that no second branch fits is for the branches to ensure.
  */
 export class SchemaAlternatives {
+  readonly #rules: Pick<GrammarRules, "countUnfolded">;
   readonly #root: JsonSchema;
   readonly #param: string;
   readonly #paths: ReadonlyMap<object, string>;
   readonly #known = new Map<string, readonly FlatSchema[]>();
   readonly #open = new Set<string>();
-  #unfolded = 0;
 
   /** `param`: the request's field, and `at`: the document's place in it, for errors. */
-  constructor(root: JsonSchema, param: string, at: string) {
+  constructor(rules: Pick<GrammarRules, "countUnfolded">, root: JsonSchema, param: string, at: string) {
+    this.#rules = rules;
     this.#root = root;
     this.#param = param;
     const paths = schemaPaths(root, at);
     if (paths === null) this.refuse(at, "is nested too deep");
     this.#paths = paths;
-    if (JSON.stringify(root).length > GRAMMAR_LIMITS.textCharacters) {
+    if (keyOf(root).length > GRAMMAR_LIMITS.textCharacters) {
       this.refuse(at, `has more than ${GRAMMAR_LIMITS.textCharacters} characters`);
     }
   }
@@ -39,11 +42,12 @@ export class SchemaAlternatives {
     if (schema === true) return [ANY_SCHEMA];
     if (schema === false) return [];
     const path = this.pathOf(schema, merged);
-    const key = JSON.stringify(schema);
+    const key = keyOf(schema);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#open.has(key)) this.refuse(path, "refers to itself with nothing between");
     if (this.#open.size > GRAMMAR_LIMITS.nesting) this.refuse(path, "is nested too deep");
+    this.#rules.countUnfolded(1, key.length);
     this.#open.add(key);
     const alternatives = this.#unfold(schema, path);
     this.#open.delete(key);
@@ -77,10 +81,7 @@ export class SchemaAlternatives {
   }
 
   #both(a: readonly FlatSchema[], b: readonly FlatSchema[], path: string): FlatSchema[] {
-    this.#unfolded += a.length * b.length;
-    if (this.#unfolded > GRAMMAR_LIMITS.alternatives) {
-      this.refuse(path, `unfolds into more than ${GRAMMAR_LIMITS.alternatives} alternatives`);
-    }
+    this.#rules.countUnfolded(a.length * b.length, 0);
     const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
     return a.flatMap((one) => b.flatMap((other) => mergeSchemas(one, other, refuse) ?? []));
   }

@@ -172,6 +172,19 @@ test.each<[what: string, schema: Record<string, unknown>]>([
   );
 });
 
+test("schemas that refer to each other through allOf do not grow as they are merged", async () => {
+  const [a, b] = [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/b" }];
+  const node = (name: string, allOf: unknown[]) => ({
+    type: "object",
+    properties: { next: { allOf }, [name]: { type: "integer" } },
+    required: [name],
+  });
+  const schema = { allOf: [a, b], $defs: { a: node("x", [a, b]), b: node("y", [b, a]) } };
+  const takes = await grammarTakes(llama, schemaGrammar(schema));
+  expect(takes('{"next":{"next":{"x":1,"y":2},"x":1,"y":2},"x":3,"y":4}')).toBe(true);
+  expect(takes('{"next":{"x":1},"x":3,"y":4}')).toBe(false);
+});
+
 test("the largest schemas that are accepted can be read by llama.cpp", async () => {
   const members = Array.from({ length: 600 }, (_, at) => [`member ${at}`, { type: "boolean" }]);
   const large = [

@@ -12,6 +12,7 @@ import { type ObjectMember, type ObjectMembers, objectMembers } from "./object-m
 import { objectText } from "./object-text.ts";
 import { RuleNesting } from "./rule-nesting.ts";
 import { SchemaAlternatives } from "./schema-alternatives.ts";
+import { keyOf } from "./schema-key.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
 import { stringText, type TextSpelling } from "./string-text.ts";
 import type { ValueText, ValueWriter } from "./value-text.ts";
@@ -38,19 +39,19 @@ export class SchemaRules implements ValueWriter {
   /** `param`: the request's field, and `at`: the document's place in it, for errors. */
   constructor(rules: GrammarRules, root: JsonSchema, param: string, at = "#") {
     this.rules = rules;
-    this.alternatives = new SchemaAlternatives(root, param, at);
+    this.alternatives = new SchemaAlternatives(rules, root, param, at);
   }
 
   /** One rule for each schema, so that recursion ends and repeats cost nothing. */
   value(schema: JsonSchema, merged = "#"): ValueText {
     const path = this.alternatives.pathOf(schema, merged);
-    return this.#rule(JSON.stringify(schema), path, () => this.alternatives.of(schema, path));
+    return this.#rule(keyOf(schema), path, () => this.alternatives.of(schema, path));
   }
 
   /** The objects among the values. */
   object(schema: JsonSchema): ValueText {
     const path = this.alternatives.pathOf(schema, "#");
-    return this.#rule(`object ${JSON.stringify(schema)}`, path, () => this.#objects(schema, path));
+    return this.#rule(`object ${keyOf(schema)}`, path, () => this.#objects(schema, path));
   }
 
   /** The members of the one kind of object that a schema allows. */
