@@ -1,17 +1,36 @@
-import { allowedTypes } from "./flat-schema.ts";
+import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
 import type { ObjectMembers } from "./object-members.ts";
 import type { SchemaAlternatives } from "./schema-alternatives.ts";
 import type { JsonSchema, SchemaType } from "./schema-keywords.ts";
+
+/** An array, or an object with its members. */
+export type Composite =
+  | { type: "array"; flat: FlatSchema }
+  | { type: "object"; flat: FlatSchema; members: ObjectMembers };
+
+/** In groups: what is read side by side stands in one, what parts early in another. */
+export function readTogether(
+  composites: readonly Composite[],
+  alternatives: SchemaAlternatives,
+): Composite[][] {
+  let groups: Composite[][] = [];
+  for (const composite of composites) {
+    const joined = groups.filter((group) => group.some((other) => areAlike(composite, other, alternatives)));
+    groups = [...groups.filter((group) => !joined.includes(group)), [...joined.flat(), composite]];
+  }
+  return groups;
+}
+
+function areAlike(a: Composite, b: Composite, alternatives: SchemaAlternatives): boolean {
+  if (a.type === "array" || b.type === "array") return a.type === b.type;
+  return !partEarly(a.members, b.members, alternatives);
+}
 
 /**
  * Whether two object schemas part before either has written an object or array: by their first keys, or by the values
  * of leading properties that both have. If they do not, every object within them is read twice, and so on inwards.
  */
-export function partEarly(
-  one: ObjectMembers,
-  other: ObjectMembers,
-  alternatives: SchemaAlternatives,
-): boolean {
+function partEarly(one: ObjectMembers, other: ObjectMembers, alternatives: SchemaAlternatives): boolean {
   for (let at = 0; at < Math.max(one.members.length, other.members.length); at += 1) {
     const [keys, otherKeys] = [nextKeys(one, at), nextKeys(other, at)];
     if (keys === null || otherKeys === null) return false;

@@ -99,8 +99,12 @@ export function allowedTypes(flat: FlatSchema): ReadonlySet<SchemaType> | null {
   if (bounds.some((bound) => bound !== null)) implied.push("number");
   const texts = [flat.minLength, flat.maxLength, flat.pattern, STRING_FORMATS.get(flat.format ?? "") ?? null];
   if (texts.some((bound) => bound !== null)) implied.push("string");
-  if (flat.names === "declared" || flat.required.size > 0 || flat.additional !== null) implied.push("object");
-  if (flat.items !== null || flat.prefixItems.length > 0 || flat.minItems !== null) implied.push("array");
+  const counts = [flat.additional, flat.minProperties, flat.maxProperties];
+  if (flat.names === "declared" || flat.required.size > 0 || counts.some((bound) => bound !== null)) {
+    implied.push("object");
+  }
+  const lengths = [flat.items, flat.minItems, flat.maxItems];
+  if (flat.prefixItems.length > 0 || lengths.some((bound) => bound !== null)) implied.push("array");
   return implied.length === 0 ? null : new Set(implied);
 }
 

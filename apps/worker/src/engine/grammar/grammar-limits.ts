@@ -15,7 +15,9 @@ export const GRAMMAR_LIMITS = {
   /** Ways to read one and the same beginning, that llama.cpp follows side by side at every token. */
   parallelReadings: 64,
   /** Places of a pattern in which the next character does not tell the way. */
-  patternPlaces: 200,
+  patternPlaces: 192,
+  /** Of one pattern: each of its characters is compared with those that may follow. */
+  patternCharacters: 2_000,
   /** Schemas read, and what `allOf`, `anyOf` and references unfold them into: of all tools of a request together. */
   alternatives: 4_000,
   /** Of those schemas, the merged ones included: each inner schema counts with those around it. */

@@ -1,5 +1,5 @@
 import { typeOf } from "../output/parameter-types.ts";
-import type { FlatSchema } from "./flat-schema.ts";
+import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
 import { literal } from "./gbnf-text.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
 import { jsonText } from "./json-text.ts";
@@ -8,8 +8,27 @@ export function isScalar(value: unknown): boolean {
   return typeof value !== "object" || value === null;
 }
 
-/** Whether a value of `enum` or `const` meets the type, number and length demands beside them. */
-export function satisfies(flat: FlatSchema, value: unknown): boolean {
+/**
+ * The values of `enum` and `const` that meet the demands beside them; null: neither is there.
+ * @param refuse throws: beside them stands what is not looked into
+ */
+export function allowedConstants(
+  flat: FlatSchema,
+  refuse: (keyword: string, problem: string) => never,
+): readonly unknown[] | null {
+  if (flat.values === null) return null;
+  const allowed = flat.values.filter((value) => satisfies(flat, value));
+  const implied = allowedTypes({ ...flat, types: null, values: null });
+  const unread = (value: unknown) =>
+    typeof value === "string" ? flat.pattern !== null : !isScalar(value) && implied?.has(typeOf(value));
+  if (allowed.some(unread)) {
+    refuse("enum", "can't be combined with patterns, or demands on items or properties");
+  }
+  return allowed;
+}
+
+/** Whether a value meets the type, number and length demands. */
+function satisfies(flat: FlatSchema, value: unknown): boolean {
   const type = typeOf(value);
   if (flat.types !== null && !flat.types.has(type) && !(flat.types.has("integer") && Number.isInteger(value)))
     return false;

@@ -78,7 +78,8 @@ function both(a: JsonSchema | null, b: JsonSchema | null): JsonSchema | null {
 
 /** Flat, and each part once: schemas that refer to each other would else grow at every level that is merged. */
 function partsOf(schema: JsonSchema): readonly JsonSchema[] {
-  if (typeof schema === "boolean" || !Array.isArray(schema.allOf) || schema.allOf.length === 0) return [schema];
+  if (typeof schema === "boolean" || !Array.isArray(schema.allOf) || schema.allOf.length === 0)
+    return [schema];
   return Object.keys(schema).length === 1 ? schema.allOf : [schema];
 }
 

@@ -465,6 +465,18 @@ export const SCHEMA_CORPUS: SchemaCase[] = [
     refused: ['{"a":3,"b":"x","c":[]}', '{"a":1,"b":"","c":[]}', '{"a":1,"b":"x","c":[1]}'],
   },
   {
+    name: "types that upper bounds imply",
+    schema: object({ a: { maxItems: 1 }, b: { maxProperties: 0, properties: {} } }),
+    taken: ['{"a":[1],"b":{}}'],
+    refused: ['{"a":[1,2],"b":{}}', '{"a":[],"b":{"x":1}}', '{"a":"x","b":{}}'],
+  },
+  {
+    name: "bounds beside constants",
+    schema: object({ a: { enum: ["", "x", "xyz", 1, 9], minLength: 1, maxLength: 2, maximum: 5 } }),
+    taken: ['{"a":"x"}', '{"a":1}'],
+    refused: ['{"a":""}', '{"a":"xyz"}', '{"a":9}'],
+  },
+  {
     name: "a text alone",
     schema: { type: "string", enum: ["yesterday", "no", "yes"] },
     taken: ['"yes"', '\n"yesterday"'],

@@ -50,6 +50,10 @@ test.each<[path: string, schema: Record<string, unknown>]>([
   ["#/multipleOf", { multipleOf: 0.1 }],
   ["#/contains", { contains: {} }],
   ["#/minProperties", { type: "object", minProperties: 1 }],
+  ["#/minProperties", { minProperties: 1 }],
+  ["#/enum", { type: "string", enum: ["a", "b"], pattern: "^a$" }],
+  ["#/enum", { enum: [[1]], minItems: 2 }],
+  ["#/enum", { const: { a: 1 }, required: ["b"] }],
   ["#/maxProperties", { type: "object", maxProperties: 3 }],
   ["#/propertyNames", { propertyNames: { pattern: "^a" } }],
   ["#/anyOf/1/items/not", { anyOf: [{ type: "null" }, { type: "array", items: { not: {} } }] }],
@@ -150,6 +154,19 @@ test.each<[what: string, schema: Record<string, unknown>]>([
         b: { type: "object", properties: { a: { $ref: "#/$defs/a" } } },
       },
     },
+  ],
+  [
+    "texts read side by side",
+    { anyOf: levels.concat(levels, levels).map((_, at) => ({ pattern: `^.*${at}$` })) },
+  ],
+  [
+    "patterns side by side that are ambiguous",
+    { anyOf: levels.map((level) => ({ pattern: `^.*a.{9}${level}$` })) },
+  ],
+  ["lists read side by side", { enum: Array.from({ length: 200 }, (_, value) => [value]) }],
+  [
+    "a pattern that is endless",
+    { pattern: Array.from({ length: 3_000 }, (_, at) => `${String.fromCodePoint(0x100 + at)}?`).join("") },
   ],
   ["a reference to itself", { $ref: "#" }],
   [

@@ -1,28 +1,22 @@
-import { partEarly } from "./alternatives-apart.ts";
+import { type Composite, readTogether } from "./alternatives-apart.ts";
 import { arrayText } from "./array-text.ts";
+import { boundedStrings } from "./bare-strings.ts";
 import { ANY_SCHEMA, allowedTypes, type FlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
-import { jsonSpelledSet, jsonText } from "./json-text.ts";
-import { literalTrie } from "./literal-trie.ts";
-import { constantText, isScalar, satisfies } from "./literal-values.ts";
+import { jsonText } from "./json-text.ts";
+import { allowedConstants, constantText, isScalar } from "./literal-values.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
-import { integerRange, isUnbounded, numberRange } from "./number-range.ts";
-import { type ObjectMember, type ObjectMembers, objectMembers } from "./object-members.ts";
+import { type ObjectMember, objectMembers } from "./object-members.ts";
 import { objectText } from "./object-text.ts";
 import { RuleNesting } from "./rule-nesting.ts";
+import { scalarTexts } from "./scalar-text.ts";
 import { SchemaAlternatives } from "./schema-alternatives.ts";
 import { keyOf } from "./schema-key.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
-import { stringText, type TextSpelling } from "./string-text.ts";
+import type { TextSpelling } from "./string-text.ts";
 import type { ValueText, ValueWriter } from "./value-text.ts";
 
-/** An array, or an object with its members. */
-type Composite =
-  | { type: "array"; flat: FlatSchema }
-  | { type: "object"; flat: FlatSchema; members: ObjectMembers };
-
-const JSON_SPELLING: TextSpelling = { character: jsonText.character, set: jsonSpelledSet };
 const TELL_APART = "Put a property first that differs: a const for each";
 
 /**
@@ -65,24 +59,18 @@ export class SchemaRules implements ValueWriter {
     return found?.members ?? this.alternatives.refuse(path, "allows no value");
   }
 
-  /** The strings that a schema allows, without quotes; null: other values too, or strings without bounds. */
+  /** The strings that a schema allows, without quotes; null: strings without bounds are among them. */
   bareText(schema: JsonSchema, merged: string, spelling: TextSpelling): string | null {
     const path = this.alternatives.pathOf(schema, merged);
-    const alternatives = this.alternatives.of(schema, path);
-    const strings = alternatives
-      .flatMap(({ values }) => values ?? [])
-      .filter((value) => typeof value === "string");
-    if (alternatives.every(({ values }) => values?.every((value) => typeof value === "string"))) {
-      return literalTrie(
-        this.rules,
-        strings.map((text) => ({ text, tail: "" })),
-      );
+    const refuse = (keyword: string, problem: string) =>
+      this.alternatives.refuse(`${path}/${keyword}`, problem);
+    const bounded = boundedStrings(this.rules, this.alternatives.of(schema, path), spelling, refuse);
+    if (bounded === null) return null;
+    if (bounded.length === 0) this.alternatives.refuse(path, "allows no text");
+    if (bounded.reduce((sum, { parallel }) => sum + parallel, 0) > GRAMMAR_LIMITS.parallelReadings) {
+      this.#refuseParallel(path);
     }
-    const [flat, second] = alternatives;
-    const types = flat === undefined ? null : allowedTypes(flat);
-    if (flat === undefined || second !== undefined || types?.size !== 1 || !types.has("string")) return null;
-    const bounds = [flat.minLength, flat.maxLength, flat.pattern, flat.format];
-    return bounds.every((bound) => bound === null) ? null : this.#string(flat, path, spelling);
+    return this.rules.add("bare-text", bounded.map(({ text }) => text).join(" | "));
   }
 
   #objects(schema: JsonSchema, path: string): FlatSchema[] {
@@ -116,70 +104,42 @@ export class SchemaRules implements ValueWriter {
   }
 
   #anyOf(alternatives: readonly FlatSchema[], path: string): ValueText | null {
-    const literals = new Set<string>();
-    const texts = new Set<string>();
-    const composites: Composite[] = [];
-    for (const flat of alternatives) {
-      const types = allowedTypes(flat);
-      for (const value of flat.values?.filter((given) => satisfies(flat, given)) ?? []) {
-        if (isScalar(value)) literals.add(JSON.stringify(value));
-        else texts.add(constantText(this.rules, value));
-      }
-      if (flat.values !== null) continue;
-      if (types === null) return { text: jsonText.value(this.rules), nested: 1, parallel: 1 };
-      for (const type of types) {
-        if (type === "array") composites.push({ type, flat });
-        else if (type === "object") {
-          const members = objectMembers(flat, this.alternatives, path);
-          if (members !== null) composites.push({ type, flat, members });
-        } else if (type === "null") literals.add("null");
-        else if (type === "boolean") literals.add("true").add("false");
-        else texts.add((type === "string" ? this.#quoted(flat, path) : this.#number(type, flat, path)) ?? "");
-      }
+    if (alternatives.some((flat) => flat.values === null && allowedTypes(flat) === null)) {
+      return { text: jsonText.value(this.rules), nested: 1, parallel: 1 };
     }
-    if (literals.size > GRAMMAR_LIMITS.literals) {
-      this.alternatives.refuse(path, `has more than ${GRAMMAR_LIMITS.literals} values`);
-    }
-    if (literals.size > 0) {
-      texts.add(
-        literalTrie(
-          this.rules,
-          Array.from(literals, (text) => ({ text, tail: "" })),
-        ),
-      );
-    }
-    const { parts, parallel } = this.#composites(composites, path);
-    for (const { text } of parts) texts.add(text);
-    texts.delete("");
+    const refuse = (keyword: string, problem: string) =>
+      this.alternatives.refuse(`${path}/${keyword}`, problem);
+    const scalars = scalarTexts(this.rules, alternatives, refuse);
+    const constants = alternatives
+      .flatMap((flat) => allowedConstants(flat, refuse) ?? [])
+      .filter((value) => !isScalar(value))
+      .map((value) => constantText(this.rules, value));
+    const { parts, parallel } = this.#composites(this.#compositesAmong(alternatives, path), path);
+    const texts = new Set([...constants, ...[...scalars, ...parts].map(({ text }) => text)]);
     if (texts.size === 0) return null;
-    const lengths = alternatives.map(({ maxLength }) => maxLength ?? 1);
+    const readings = [
+      scalars.reduce((sum, scalar) => sum + scalar.parallel, 0),
+      new Set(constants).size + parallel,
+    ];
+    if (Math.max(...readings) > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
     return {
       text: [...texts].join(" | "),
-      nested: Math.max(1, ...lengths, ...parts.map(({ nested }) => nested)),
-      parallel,
+      nested: Math.max(1, ...[...scalars, ...parts].map(({ nested }) => nested)),
+      parallel: Math.max(...readings),
     };
   }
 
-  #quoted(flat: FlatSchema, path: string): string | null {
-    const text = this.#string(flat, path, JSON_SPELLING);
-    return text === null ? null : `"\\"" ${text} "\\""`;
-  }
-
-  #string(flat: FlatSchema, path: string, spelling: TextSpelling): string | null {
-    return stringText(this.rules, flat, spelling, (keyword, problem) =>
-      this.alternatives.refuse(`${path}/${keyword}`, problem),
-    );
-  }
-
-  #number(type: "number" | "integer", flat: FlatSchema, path: string): string | null {
-    if (isUnbounded(flat)) return jsonText[type](this.rules);
-    try {
-      const range = type === "integer" ? integerRange(flat) : numberRange(flat);
-      return range === null ? null : this.rules.add("range", range);
-    } catch (error) {
-      if (error instanceof RangeError) return this.alternatives.refuse(path, error.message);
-      throw error;
-    }
+  #compositesAmong(alternatives: readonly FlatSchema[], path: string): Composite[] {
+    return alternatives
+      .filter(({ values }) => values === null)
+      .flatMap((flat) => {
+        const types = allowedTypes(flat);
+        const members = types?.has("object") ? objectMembers(flat, this.alternatives, path) : null;
+        return [
+          ...(types?.has("array") ? [{ type: "array" as const, flat }] : []),
+          ...(members === null ? [] : [{ type: "object" as const, flat, members }]),
+        ];
+      });
   }
 
   /**
@@ -188,8 +148,9 @@ export class SchemaRules implements ValueWriter {
    */
   #composites(composites: readonly Composite[], path: string): { parts: ValueText[]; parallel: number } {
     const parts: ValueText[] = [];
-    const groups = this.#sideBySide(composites, path);
-    let parallel = Math.max(1, groups.length);
+    if (composites.length > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
+    const groups = readTogether(composites, this.alternatives);
+    let parallel = groups.length;
     for (const group of groups) {
       this.#nesting.doubled = group.length > 1;
       const written = group.flatMap((composite) => {
@@ -203,23 +164,7 @@ export class SchemaRules implements ValueWriter {
         written.reduce((sum, part) => sum + part.parallel, 0),
       );
     }
-    if (parallel > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
     return { parts, parallel };
-  }
-
-  #sideBySide(composites: readonly Composite[], path: string): Composite[][] {
-    if (composites.length > GRAMMAR_LIMITS.parallelReadings) this.#refuseParallel(path);
-    let groups: Composite[][] = [];
-    for (const composite of composites) {
-      const joined = groups.filter((group) => group.some((other) => this.#areReadTogether(composite, other)));
-      groups = [...groups.filter((group) => !joined.includes(group)), [...joined.flat(), composite]];
-    }
-    return groups;
-  }
-
-  #areReadTogether(a: Composite, b: Composite): boolean {
-    if (a.type === "array" || b.type === "array") return a.type === b.type;
-    return !partEarly(a.members, b.members, this.alternatives);
   }
 
   #refuseParallel(path: string): never {

@@ -11,6 +11,10 @@ import {
 } from "./pattern-syntax.ts";
 import { patternText, type SpellSet } from "./pattern-text.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
+import type { ValueText } from "./value-text.ts";
+
+/** Hardly more than every third place of a pattern is possible at one time. */
+const PLACES_IN_A_READING = 3;
 
 /** How a text is written where it stands: inside a JSON string, or bare. */
 export interface TextSpelling {
@@ -30,14 +34,20 @@ export function stringText(
   demands: StringDemands,
   spelling: TextSpelling,
   refuse: (keyword: string, problem: string) => never,
-): string | null {
+): ValueText | null {
   const { minLength, maxLength, pattern } = demands;
   if (maxLength !== null && maxLength < (minLength ?? 0)) return null;
   const format = STRING_FORMATS.get(demands.format ?? "") ?? null;
   if (pattern !== null && format !== null) refuse("pattern", "can't be combined with format");
   const keyword = pattern === null ? "format" : "pattern";
   const source = pattern ?? format;
-  if (source === null) return rules.repeat(spelling.character(rules), minLength ?? 0, maxLength);
+  if (source === null) {
+    const text = rules.repeat(spelling.character(rules), minLength ?? 0, maxLength);
+    return { text, nested: Math.max(1, maxLength ?? minLength ?? 0), parallel: 1 };
+  }
+  if (source.length > GRAMMAR_LIMITS.patternCharacters) {
+    refuse(keyword, `has more than ${GRAMMAR_LIMITS.patternCharacters} characters`);
+  }
   try {
     const branches = parsePattern(source);
     if (!branches.every((branch) => fits(branch, minLength ?? 0, maxLength))) {
@@ -46,16 +56,19 @@ export function stringText(
         "can't be combined with minLength or maxLength, unless all its matches have such a length",
       );
     }
-    if (branches.some(({ node }) => longest(node) > GRAMMAR_LIMITS.nestedRepetitions)) {
+    const nested = Math.max(1, ...branches.map(({ node }) => longest(node)));
+    if (nested > GRAMMAR_LIMITS.nestedRepetitions) {
       refuse(keyword, `matches more than ${GRAMMAR_LIMITS.nestedRepetitions} characters`);
     }
-    if (parallelPlaces(branches) > GRAMMAR_LIMITS.patternPlaces) {
+    const places = parallelPlaces(branches);
+    if (places > GRAMMAR_LIMITS.patternPlaces) {
       refuse(
         keyword,
         "is too ambiguous: anchor it, and let the next character tell where in the pattern one is",
       );
     }
-    return patternText(rules, source, spelling.set);
+    const text = patternText(rules, source, spelling.set);
+    return { text, nested, parallel: Math.ceil(places / PLACES_IN_A_READING) };
   } catch (error) {
     if (error instanceof PatternUnsupported) refuse(keyword, `has what is not supported: ${error.message}`);
     throw error;
