@@ -215,6 +215,42 @@ test("XML values are texts where the parser takes them for texts", async () => {
   expect(takes(output("", "c", "one", ""))).toBe(false);
 });
 
+test("XML texts keep to their bounds where null is allowed too, and may hold tags but their own end", async () => {
+  const parameters = {
+    type: "object",
+    properties: {
+      level: { anyOf: [{ enum: ["high", "low"] }, { type: "null" }] },
+      code: { type: ["string", "null"], pattern: "^[A-Z]+$" },
+      page: { type: "string" },
+    },
+    required: ["level", "code", "page"],
+  };
+  const asked = { tools: [tool("run", parameters)], toolChoice: { type: "required" }, form: "xml" } as const;
+  const takes = await grammarTakes(llama, grammarFor({ ...asked, tools: [...asked.tools] }) ?? "");
+  const output = (level: string, code: string, page: string) =>
+    `<tool_call>\n<function=run>\n${Object.entries({ level, code, page })
+      .map(([name, value]) => `<parameter=${name}>\n${value}\n</parameter>\n`)
+      .join("")}</function>\n</tool_call>`;
+  const page = "<p>\n<<b></b></p></para></</parameter\n<</tool_call></paramete<br/>\n";
+  expect(takes(output("low", "A", page))).toBe(true);
+  expect(takes(output("null", "null", "null"))).toBe(true);
+  expect(takes(output("nul", "A", ""))).toBe(false);
+  expect(takes(output("medium", "A", ""))).toBe(false);
+  expect(takes(output("low", "a", ""))).toBe(false);
+  for (const end of ["</parameter>", "<</parameter>", "</</parameter>", "</param</parameter>"]) {
+    expect(takes(output("low", "A", `x${end}\ny`)), end).toBe(false);
+  }
+});
+
+test.each(["a>b", "a\nb", ""])("a parameter named %j can't be told in XML", (name) => {
+  const odd = tool("odd", { type: "object", properties: { [name]: {} } });
+  const asked = { tools: [odd], toolChoice: { type: "required" } } as const;
+  expect(() => grammarFor({ ...asked, tools: [odd], form: "xml" })).toThrow(
+    /can't be the name of a parameter/,
+  );
+  expect(grammarFor({ ...asked, tools: [odd], form: "hermes" })).not.toBeNull();
+});
+
 test("a tool that is not there, and a schema that can't be enforced, are the caller's to cure", () => {
   const unknown = { tools, toolChoice: { type: "function", name: "nothing" } } as const;
   expect(() => grammarFor({ ...unknown, tools })).toThrow(

@@ -7,9 +7,11 @@ import { literalTrie } from "./literal-trie.ts";
 import type { ObjectMember } from "./object-members.ts";
 import { SchemaRules } from "./schema-rules.ts";
 import type { TextSpelling } from "./string-text.ts";
+import { textWithout } from "./text-without.ts";
 import { type ArgumentDemands, parametersOf, schemaPath } from "./tool-parameters.ts";
 
-const VALUE_END = "\n</parameter>\n";
+const PARAMETER_CLOSE = "</parameter>";
+const VALUE_END = `\n${PARAMETER_CLOSE}\n`;
 /** What a value that is bound by its length or a pattern may hold: nothing that could end it, and all of UTF-8. */
 const BARE: readonly CodeRange[] = [
   [0x09, 0x0a],
@@ -51,6 +53,12 @@ function parametersText(rules: GrammarRules, tool: TemplateTool, end: string): s
     const value = isText
       ? textValue(rules, document, member)
       : document.value(member.schema, member.path).text;
+    if (/^$|[>\n]/.test(member.name)) {
+      document.alternatives.refuse(
+        member.path,
+        "can't be the name of a parameter in this model's form of calls",
+      );
+    }
     const block = `${literal(`<parameter=${member.name}>\n`)} ${value} ${literal(VALUE_END)} ${next}`;
     next = rules.add("parameter", member.presence === "required" ? block : `${block} | ${next}`);
   }
@@ -58,15 +66,10 @@ function parametersText(rules: GrammarRules, tool: TemplateTool, end: string): s
 }
 
 function textValue(rules: GrammarRules, document: SchemaRules, member: ObjectMember): string {
-  return document.bareText(member.schema, member.path, BARE_SPELLING) ?? freeText(rules);
-}
-
-/** Any text without a closing tag. */
-function freeText(rules: GrammarRules): string {
-  return `${rules.add("free", '[^<] | "<"+ [^/<]')}*`;
+  return document.bareText(member.schema, member.path, BARE_SPELLING) ?? textWithout(rules, PARAMETER_CLOSE);
 }
 
 function anyParameters(rules: GrammarRules): string {
-  const block = `"<parameter=" [^>\\n]+ ">\\n" ${freeText(rules)} ${literal(VALUE_END)}`;
+  const block = `"<parameter=" [^>\\n]+ ">\\n" ${textWithout(rules, PARAMETER_CLOSE)} ${literal(VALUE_END)}`;
   return `${rules.add("any-parameter", block)}*`;
 }

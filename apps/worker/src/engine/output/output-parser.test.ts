@@ -14,6 +14,7 @@ const weather: TemplateTool = {
         city: { type: "string" },
         days: { type: ["integer", "null"] },
         exact: { type: "boolean" },
+        note: { anyOf: [{ type: "string" }, { type: "null" }] },
         area: { $ref: "#/$defs/area" },
       },
       $defs: { area: { anyOf: [{ type: "object" }, { type: "array" }] } },
@@ -185,6 +186,23 @@ const cases: [name: string, output: string, options: Partial<OutputParserOptions
       text: "",
       reasoning: "",
       calls: [{ name: "get_weather", arguments: '{"days": "three", "exact": "1", "other": "5"}' }],
+    },
+  ],
+  [
+    "tags in XML values are theirs, and null is no text where it may stand",
+    xmlCall(parameter("city", "</p></para></function></tool_call>\n") + parameter("note", "null")) +
+      xmlCall(parameter("city", "null") + parameter("note", " null")),
+    xml,
+    {
+      text: "",
+      reasoning: "",
+      calls: [
+        {
+          name: "get_weather",
+          arguments: '{"city": "</p></para></function></tool_call>\\n", "note": null}',
+        },
+        { name: "get_weather", arguments: '{"city": "null", "note": " null"}' },
+      ],
     },
   ],
   [

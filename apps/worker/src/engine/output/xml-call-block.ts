@@ -96,6 +96,7 @@ function firstOf(text: string, markers: readonly string[]): { marker: string; at
 
 /** The value as JSON of one of the types; a text where one may stand, or where it is none of them. */
 function jsonSpelling(value: string, types: ReadonlySet<JsonType>): string {
+  if (value === "null" && types.has("null")) return value;
   if (types.size > 0 && !types.has("string")) {
     const trimmed = value.trim();
     // The form's template shows values in Python's spelling, which models repeat.
