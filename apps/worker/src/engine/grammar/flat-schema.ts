@@ -60,9 +60,6 @@ export function toFlatSchema(
   if (keywords.multipleOf !== undefined && keywords.multipleOf !== 1) refuse("multipleOf", "can be 1 only");
   if (keywords.uniqueItems === true && (keywords.maxItems ?? 2) > 1)
     refuse("uniqueItems", "is not supported");
-  if (keywords.propertyNames !== undefined && !allowsAnyName(keywords.propertyNames)) {
-    refuse("propertyNames", 'can be {"type": "string"} only');
-  }
   const types = keywords.type === undefined ? null : new Set([keywords.type].flat());
   return {
     types: keywords.multipleOf === 1 ? intersectTypes(types, new Set(["integer"])) : types,
@@ -106,13 +103,6 @@ export function allowedTypes(flat: FlatSchema): ReadonlySet<SchemaType> | null {
   const lengths = [flat.items, flat.minItems, flat.maxItems];
   if (flat.prefixItems.length > 0 || lengths.some((bound) => bound !== null)) implied.push("array");
   return implied.length === 0 ? null : new Set(implied);
-}
-
-function allowsAnyName(schema: JsonSchema): boolean {
-  return (
-    schema === true ||
-    (schema !== false && Object.keys(schema).every((key) => key === "type" && schema.type === "string"))
-  );
 }
 
 /** Types that both allow; null stands for all. */

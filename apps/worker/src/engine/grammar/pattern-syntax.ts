@@ -129,11 +129,17 @@ class PatternReader {
   }
 
   #group(): PatternNode {
-    if (this.#skip("?") && !this.#skip(":"))
-      throw new PatternUnsupported(`the group "(?${this.#peek() ?? ""}"`);
+    if (this.#skip("?") && !this.#skip(":")) this.#groupName();
     const node = this.#choice();
     if (!this.#skip(")")) throw new PatternUnsupported("a group that is not closed, or an anchor within one");
     return node;
+  }
+
+  /** A name changes nothing: what it could be referred by is refused. */
+  #groupName(): void {
+    const [name] = /^<[A-Za-z_$][\w$]*>/.exec(this.#characters.slice(this.#at, this.#at + 64).join("")) ?? [];
+    if (name === undefined) throw new PatternUnsupported(`the group "(?${this.#peek() ?? ""}"`);
+    this.#at += name.length;
   }
 
   #repeated(of: PatternNode): PatternNode {
@@ -141,6 +147,7 @@ class PatternReader {
     if (bounds === null) return of;
     // Lazy or greedy: the language is the same.
     this.#skip("?");
+    if (isNullable(of) && bounds.max === 1) return of;
     if (isNullable(of)) throw new PatternUnsupported("a repetition of what may be empty");
     return { kind: "repeat", of, ...bounds };
   }

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import { pointedAt } from "../output/parameter-types.ts";
 import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
+import { allowedConstants } from "./literal-values.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
 import { keyOf } from "./schema-key.ts";
 import { type JsonSchema, readKeywords } from "./schema-keywords.ts";
@@ -62,15 +64,35 @@ export class SchemaAlternatives {
   #unfold(schema: { readonly [keyword: string]: unknown }, path: string): readonly FlatSchema[] {
     const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
     const keywords = readKeywords(schema, refuse);
-    const { $ref, allOf = [], anyOf, oneOf } = keywords;
-    const demands: (readonly FlatSchema[])[] = [[toFlatSchema(keywords, refuse)]];
+    const { $ref, allOf = [], anyOf, oneOf, propertyNames } = keywords;
+    const own = toFlatSchema(keywords, refuse);
+    const names = propertyNames === undefined ? null : this.#namesIn(propertyNames, `${path}/propertyNames`);
+    const demands: (readonly FlatSchema[])[] = [[names === null ? own : onlyNamed(own, names)]];
     if ($ref !== undefined) demands.push(this.#referred($ref, `${path}/$ref`));
     for (const [at, branch] of allOf.entries()) demands.push(this.of(branch, `${path}/allOf/${at}`));
     for (const [keyword, branches] of Object.entries({ anyOf, oneOf })) {
       if (branches === undefined) continue;
       demands.push(branches.flatMap((branch, at) => this.of(branch, `${path}/${keyword}/${at}`)));
     }
-    return demands.reduce((merged, demand) => this.#both(merged, demand, path));
+    const merged = demands.reduce((before, demand) => this.#both(before, demand, path));
+    return merged.map((flat) => ({
+      ...flat,
+      additional: flat.additional ?? keywords.unevaluatedProperties ?? null,
+      items: flat.items ?? keywords.unevaluatedItems ?? null,
+    }));
+  }
+
+  /** The names that a schema lists; null: any name will do. */
+  #namesIn(schema: JsonSchema, path: string): string[] | null {
+    const alternatives = this.of(schema, path);
+    const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
+    const listed = alternatives.map((flat) => allowedConstants(flat, refuse));
+    if (!listed.includes(null)) {
+      return listed.flatMap((values) => values?.filter((value) => typeof value === "string") ?? []);
+    }
+    const anyName: FlatSchema = { ...ANY_SCHEMA, types: new Set(["string"]) };
+    if (alternatives.some((flat) => flat === ANY_SCHEMA || isDeepStrictEqual(flat, anyName))) return null;
+    this.refuse(path, 'can be {"type": "string"} or a list of names only');
   }
 
   #referred(reference: string, path: string): readonly FlatSchema[] {
@@ -85,4 +107,12 @@ export class SchemaAlternatives {
     const refuse = (keyword: string, problem: string) => this.refuse(`${path}/${keyword}`, problem);
     return a.flatMap((one) => b.flatMap((other) => mergeSchemas(one, other, refuse) ?? []));
   }
+}
+
+function onlyNamed(flat: FlatSchema, names: readonly string[]): FlatSchema {
+  const properties = names.map((name): [string, JsonSchema] => [
+    name,
+    flat.properties.get(name) ?? flat.additional ?? true,
+  ]);
+  return { ...flat, properties: new Map(properties), names: "declared", additional: false };
 }

@@ -273,6 +273,72 @@ export const SCHEMA_CORPUS: SchemaCase[] = [
     ],
   },
   {
+    name: "a pattern says more than its format",
+    schema: object({
+      id: {
+        type: "string",
+        format: "uuid",
+        pattern:
+          "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8})$",
+      },
+      day: {
+        type: "string",
+        format: "date",
+        pattern:
+          "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))$",
+      },
+    }),
+    taken: [
+      '{"id":"123e4567-e89b-42d3-a456-426614174000","day":"2024-02-29"}',
+      '{"id":"00000000","day":"2026-11-30"}',
+    ],
+    refused: [
+      '{"id":"123e4567-e89b-92d3-a456-426614174000","day":"2024-02-29"}',
+      '{"id":"00000000","day":"2023-02-29"}',
+    ],
+  },
+  {
+    name: "patterns as schema libraries write them",
+    schema: object({
+      amount: {
+        anyOf: [{ type: "number" }, { type: "string", pattern: "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$" }],
+      },
+      year: { type: "string", pattern: "^(?<year>\\d{4})$" },
+      digits: { type: "string", pattern: "^(\\d*)?$" },
+    }),
+    taken: [
+      '{"amount":"-1.50","year":"2026","digits":""}',
+      '{"amount":".5","year":"2026","digits":"12"}',
+      '{"amount":"+7.","year":"2026","digits":""}',
+    ],
+    refused: [
+      '{"amount":"-.","year":"2026","digits":""}',
+      '{"amount":"","year":"2026","digits":""}',
+      '{"amount":1,"year":"x","digits":""}',
+    ],
+  },
+  {
+    name: "keys out of a list",
+    schema: {
+      type: "object",
+      propertyNames: { $ref: "#/$defs/color" },
+      additionalProperties: { type: "integer" },
+      required: ["red"],
+      $defs: { color: { type: "string", enum: ["red", "green"] } },
+    },
+    taken: ['{"red":1,"green":2}', '{"red":1}'],
+    refused: ['{"green":2}', '{"red":1,"blue":2}', '{"red":"x"}'],
+  },
+  {
+    name: "nothing beside what is declared",
+    schema: {
+      allOf: [{ type: "object", unevaluatedProperties: false, allOf: [{ properties: { a: text } }] }],
+      properties: { b: text, c: { type: "array", prefixItems: [text], unevaluatedItems: false } },
+    },
+    taken: ['{"a":"x"}'],
+    refused: ['{"a":"x","b":""}', '{"b":""}'],
+  },
+  {
     name: "lists with bounds",
     schema: object({
       a: { type: "array", items: { type: "boolean" }, minItems: 1, maxItems: 3 },

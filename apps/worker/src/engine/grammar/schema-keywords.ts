@@ -41,8 +41,10 @@ const KEYWORDS = {
   minProperties: count,
   maxProperties: count,
   propertyNames: schema,
+  unevaluatedProperties: z.literal(false),
   items: schema,
   prefixItems: schemaList,
+  unevaluatedItems: z.literal(false),
   minItems: count,
   maxItems: count,
   uniqueItems: z.boolean(),
@@ -58,9 +60,6 @@ const UNSUPPORTED = new Set([
   "dependentSchemas",
   "dependencies",
   "patternProperties",
-  "unevaluatedProperties",
-  "unevaluatedItems",
-  "additionalItems",
   "contains",
   "$dynamicRef",
   "$recursiveRef",
@@ -75,7 +74,7 @@ export function readKeywords(
   refuse: (keyword: string, problem: string) => never,
 ): SchemaKeywords {
   const keywords: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(source)) {
+  for (const [name, value] of Object.entries(withTuple(source))) {
     if (UNSUPPORTED.has(name)) refuse(name, "is not supported");
     if (!isKeyword(name)) continue;
     const read = KEYWORDS[name].safeParse(value);
@@ -83,6 +82,17 @@ export function readKeywords(
     keywords[name] = read.data;
   }
   return keywords as SchemaKeywords;
+}
+
+/** Draft 7 has tuples in `items`, and in `additionalItems` what follows; later drafts know neither. */
+function withTuple(source: { readonly [keyword: string]: unknown }): { readonly [keyword: string]: unknown } {
+  if (!Array.isArray(source.items)) return source;
+  const { items, additionalItems, ...others } = source;
+  return {
+    ...others,
+    prefixItems: items,
+    ...(additionalItems === undefined ? {} : { items: additionalItems }),
+  };
 }
 
 function isKeyword(name: string): name is KeywordName {

@@ -7,11 +7,17 @@ const TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([0
 
 /**
  * The formats that are enforced, as patterns. The others of JSON Schema say what a text means and bind nobody
- * (draft 2020-12, validation, section 7.2.1). Times are RFC 3339's, without leap seconds.
+ * (draft 2020-12, validation, section 7.2.1). A pattern beside one says it more closely, and counts alone. Times are RFC 3339's, without leap seconds.
  */
 export const STRING_FORMATS: ReadonlyMap<string, string> = new Map([
   ["date", `^${DATE}$`],
   ["time", `^${TIME}$`],
   ["date-time", `^${DATE}T${TIME}$`],
   ["uuid", "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"],
+]);
+
+/** Patterns with look-around that a schema library writes, and what means the same without. */
+export const KNOWN_PATTERNS: ReadonlyMap<string, string> = new Map([
+  // Pydantic's Decimal.
+  ["^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", "^[+-]?(\\d+(\\.\\d*)?|\\.\\d+)$"],
 ]);

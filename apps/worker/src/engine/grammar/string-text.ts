@@ -10,7 +10,7 @@ import {
   parsePattern,
 } from "./pattern-syntax.ts";
 import { patternText, type SpellSet } from "./pattern-text.ts";
-import { STRING_FORMATS } from "./string-formats.ts";
+import { KNOWN_PATTERNS, STRING_FORMATS } from "./string-formats.ts";
 import type { ValueText } from "./value-text.ts";
 
 /** Hardly more than every third place of a pattern is possible at one time. */
@@ -37,11 +37,10 @@ export function stringText(
 ): ValueText | null {
   const { minLength, maxLength, pattern } = demands;
   if (maxLength !== null && maxLength < (minLength ?? 0)) return null;
-  const format = STRING_FORMATS.get(demands.format ?? "") ?? null;
-  if (pattern !== null && format !== null) refuse("pattern", "can't be combined with format");
   const keyword = pattern === null ? "format" : "pattern";
-  const source = pattern ?? format;
-  if (source === null) {
+  const source =
+    pattern === null ? STRING_FORMATS.get(demands.format ?? "") : (KNOWN_PATTERNS.get(pattern) ?? pattern);
+  if (source === undefined) {
     const text = rules.repeat(spelling.character(rules), minLength ?? 0, maxLength);
     return { text, nested: Math.max(1, maxLength ?? minLength ?? 0), parallel: 1 };
   }
