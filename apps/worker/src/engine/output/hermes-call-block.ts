@@ -10,6 +10,8 @@ import {
 
 /** What stands before the arguments when they can be streamed: the name, and nothing else. */
 const HEAD = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)+")\s*,\s*"arguments"\s*:\s*(?=\{)/s;
+/** Characters within which the arguments begin, or the block is read whole: a head is looked for again and again. */
+const MAX_HEAD = 1_024;
 
 const calledSchema = z.object({ name: z.string().min(1), arguments: z.record(z.string(), z.unknown()) });
 
@@ -19,7 +21,7 @@ const calledSchema = z.object({ name: z.string().min(1), arguments: z.record(z.s
  *   head ──name and the arguments' brace──▶ arguments ──their closing brace──▶ tail ──"</tool_call>"──▶ closed
  *
  * Arguments keep the model's own spelling: a follow-up request shows them to the model again, and it goes on best from
- * what it wrote. A block that is ordered otherwise is read whole at its end.
+ * what it wrote. A block that is ordered otherwise is read whole at its end, and its arguments are spelled anew.
  */
 export class HermesCallBlock implements ToolCallBlock {
   #stage: "head" | "arguments" | "tail" = "head";
@@ -51,7 +53,7 @@ export class HermesCallBlock implements ToolCallBlock {
 }
 
 function readHead(text: string): { name: string; length: number } | null {
-  const match = HEAD.exec(text);
+  const match = HEAD.exec(text.slice(0, MAX_HEAD));
   const name = match?.[1] === undefined ? undefined : parsedJson(match[1]);
   return match === null || typeof name !== "string" ? null : { name, length: match[0].length };
 }
@@ -64,18 +66,11 @@ function readWhole(block: string): CallReading {
   return {
     pieces: [
       { kind: "name", name },
-      { kind: "arguments", text: argumentsAsSpelled(block, given) ?? JSON.stringify(given) },
+      { kind: "arguments", text: JSON.stringify(given) },
     ],
     length,
     outcome: "closed",
   };
-}
-
-/** The text of the last top-level member when that is `arguments`; null when the block is ordered otherwise. */
-function argumentsAsSpelled(block: string, parsed: object): string | null {
-  const spelled = /"arguments"\s*:\s*(\{.*\})\s*\}\s*$/s.exec(block)?.[1];
-  if (spelled === undefined) return null;
-  return JSON.stringify(parsedJson(spelled)) === JSON.stringify(parsed) ? spelled : null;
 }
 
 /** undefined, which no JSON text means: it isn't one. */

@@ -134,7 +134,7 @@ const cases: [name: string, output: string, options: Partial<OutputParserOptions
       text: "",
       reasoning: "",
       calls: [
-        { name: "a", arguments: "{ }" },
+        { name: "a", arguments: "{}" },
         { name: "a", arguments: "{ }" },
       ],
     },
@@ -239,6 +239,24 @@ for (const pieceLength of [1, 2, 3, 7, 1_000]) {
     expect(parse(output, options, pieceLength)).toEqual(expected);
   });
 }
+
+test("a think block opens within the first 256 characters", () => {
+  const think = (blanks: number) => `${" ".repeat(blanks)}<think>I</think>4`;
+  expect(parse(think(249), {}, 1)).toEqual({ text: "4", reasoning: "I", calls: [] });
+  expect(parse(think(250), {}, 1)).toEqual({ text: think(250), reasoning: "", calls: [] });
+  expect(parse(think(250), {}, 1_000)).toEqual({ text: think(250), reasoning: "", calls: [] });
+});
+
+test("a call whose arguments begin behind its first 1,024 characters comes out whole", () => {
+  const output = oslo.replace("\n", "\n".repeat(1_024));
+  for (const pieceLength of [1, 10_000]) {
+    expect(parse(output, { tools }, pieceLength)).toEqual({
+      text: "",
+      reasoning: "",
+      calls: [{ name: "get_weather", arguments: '{"city":"Oslo"}' }],
+    });
+  }
+});
 
 test("text leaves as soon as it is decided", () => {
   const parser = new OutputParser({ ...none, begin: "answering", tools });

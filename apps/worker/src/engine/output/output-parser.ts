@@ -27,6 +27,8 @@ export interface OutputParserOptions {
 
 const THINK_OPEN = "<think>";
 const THINK_CLOSE = "</think>";
+/** Characters within which a model's first word comes, with the blanks before it. */
+const MAX_OPENING = 256;
 
 /**
  * Splits what a Qwen model writes into reasoning, content and tool calls, as the text arrives.
@@ -93,9 +95,10 @@ export class OutputParser {
   #advance(parts: OutputPart[]): boolean {
     switch (this.#state) {
       case "undecided": {
-        const begun = this.#held.trimStart();
-        if (THINK_OPEN.startsWith(begun) && begun !== THINK_OPEN) return false;
-        if (begun.startsWith(THINK_OPEN)) this.#enter("thinking", begun.slice(THINK_OPEN.length));
+        const begun = this.#held.slice(0, MAX_OPENING).trimStart();
+        if (begun.startsWith(THINK_OPEN)) {
+          this.#enter("thinking", this.#held.trimStart().slice(THINK_OPEN.length));
+        } else if (THINK_OPEN.startsWith(begun) && this.#held.length < MAX_OPENING) return false;
         else {
           this.#state = "answering";
           this.#trimStart = false;
@@ -180,11 +183,16 @@ export class OutputParser {
   }
 
   #withoutOuterBreaks(text: string): string {
-    const begun = this.#breaks + text;
-    const seen = this.#trimStart ? begun.replace(/^\n+/, "") : begun;
-    const kept = seen.replace(/\n+$/, "");
-    this.#breaks = seen.slice(kept.length);
-    if (kept !== "") this.#trimStart = false;
+    let [from, to] = [0, text.length];
+    while (to > 0 && text[to - 1] === "\n") to -= 1;
+    if (to === 0) {
+      if (!this.#trimStart) this.#breaks += text;
+      return "";
+    }
+    while (this.#trimStart && text[from] === "\n") from += 1;
+    const kept = this.#breaks + text.slice(from, to);
+    this.#breaks = text.slice(to);
+    this.#trimStart = false;
     return kept;
   }
 }

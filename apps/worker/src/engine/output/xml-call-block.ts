@@ -10,9 +10,13 @@ import {
 } from "./tool-call-block.ts";
 
 const HEAD = /^\s*<function=([^>\n]+)>/;
+/** Characters within which the name comes: it is looked for again and again. */
+const MAX_HEAD = 1_024;
 const PARAMETER_OPEN = "<parameter=";
 const PARAMETER_CLOSE = "</parameter>";
 const FUNCTION_CLOSE = "</function>";
+/** What may follow a parameter: another one, or the end of the call. */
+const PARAMETER_ENDS = [PARAMETER_OPEN, FUNCTION_CLOSE, CALL_CLOSE];
 
 /**
  * The XML form of Qwen3-Coder: `<function=name>`, then a `<parameter=key>` block for each argument, its value between
@@ -23,6 +27,8 @@ export class XmlCallBlock implements ToolCallBlock {
   #stage: "head" | "parameters" | "tail" = "head";
   #parameters: unknown;
   #written = 0;
+  /** Up to here the parameter that is being read has no end. */
+  #searched = 0;
 
   constructor(tools: readonly TemplateTool[]) {
     this.#tools = tools;
@@ -33,7 +39,7 @@ export class XmlCallBlock implements ToolCallBlock {
     let length = 0;
     if (this.#stage === "head") {
       const close = text.indexOf(CALL_CLOSE);
-      const head = HEAD.exec(close === -1 ? text : text.slice(0, close));
+      const head = HEAD.exec(text.slice(0, close === -1 ? MAX_HEAD : Math.min(close, MAX_HEAD)));
       if (head === null) {
         if (close === -1) return { pieces, length, outcome: "open" };
         return { pieces, length: close + CALL_CLOSE.length, outcome: "refused" };
@@ -59,9 +65,9 @@ export class XmlCallBlock implements ToolCallBlock {
 
   /** One parameter, or the end of them; what stands between is not part of the form. */
   #readParameter(text: string, pieces: CallPiece[]): { length: number; decided: boolean } {
-    const next = firstOf(text, [PARAMETER_OPEN, FUNCTION_CLOSE, CALL_CLOSE]);
+    const next = firstOf(text, PARAMETER_ENDS);
     if (next === null) {
-      const held = heldPrefixLength(text, [PARAMETER_OPEN, FUNCTION_CLOSE, CALL_CLOSE]);
+      const held = heldPrefixLength(text, PARAMETER_ENDS);
       return { length: text.length - held, decided: false };
     }
     if (next.marker !== PARAMETER_OPEN) {
@@ -71,8 +77,12 @@ export class XmlCallBlock implements ToolCallBlock {
     }
     const keyAt = next.at + PARAMETER_OPEN.length;
     const keyEnd = text.indexOf(">", keyAt);
-    const close = keyEnd === -1 ? -1 : text.indexOf(PARAMETER_CLOSE, keyEnd);
-    if (close === -1) return { length: next.at, decided: false };
+    const close = keyEnd === -1 ? -1 : text.indexOf(PARAMETER_CLOSE, Math.max(keyEnd, this.#searched));
+    if (close === -1) {
+      this.#searched = text.length - next.at - PARAMETER_CLOSE.length;
+      return { length: next.at, decided: false };
+    }
+    this.#searched = 0;
     const key = text.slice(keyAt, keyEnd);
     const value = text
       .slice(keyEnd + 1, close)
@@ -87,6 +97,8 @@ export class XmlCallBlock implements ToolCallBlock {
 }
 
 function firstOf(text: string, markers: readonly string[]): { marker: string; at: number } | null {
+  const begun = markers.find((marker) => text.startsWith(marker));
+  if (begun !== undefined) return { marker: begun, at: 0 };
   const found = markers
     .map((marker) => ({ marker, at: text.indexOf(marker) }))
     .filter(({ at }) => at !== -1)
