@@ -1,4 +1,5 @@
 import { QuernError } from "../contract/errors.ts";
+import { pointedAt, referenceSteps } from "../contract/schema-reference.ts";
 import { pathText } from "./first-fault.ts";
 
 type Json = Record<string, unknown>;
@@ -29,7 +30,7 @@ interface Place {
 
 /**
  * Refuses a JSON schema that is too large, too deep or not whole in itself, without a word on its other keywords. A
- * `$ref` may lead to the schema itself or into its definitions, also in circles; each definition counts once.
+ * `$ref` may lead to the schema itself or to any place within it, also in circles; each definition counts once.
  * @param path where the schema stands in the request, for the message.
  * @throws QuernError `invalid_request` with what is too much, the limit, and the place.
  */
@@ -93,32 +94,15 @@ function referredBy({ schema, path }: Place, root: Json, rootPath: PropertyKey[]
   if (!Object.hasOwn(schema, "$ref")) return [];
   const reference = schema.$ref;
   const place = [...path, "$ref"];
-  if (typeof reference !== "string" || !/^#(?:$|\/(?:\$defs|definitions)\/)/.test(reference)) {
-    throw refusal(place, "must be '#', '#/$defs/…' or '#/definitions/…': only the schema itself is read");
-  }
-  const steps = reference.split("/").slice(1).map(unescapeStep);
-  const target = steps.reduce<unknown>(
-    (at, step) =>
-      typeof at === "object" && at !== null && Object.hasOwn(at, step) ? (at as Json)[step] : undefined,
-    root,
-  );
+  const steps = typeof reference === "string" ? referenceSteps(reference) : null;
+  if (steps === null) throw refusal(place, "must be '#' or '#/…': only the schema itself is read");
+  const target = pointedAt(root, steps);
   // `true` and `false` are schemas too, with nothing in them.
   if (typeof target === "boolean") return [];
   const referredSchema = asObject(target);
   if (referredSchema === null)
     throw refusal(place, `${reference} leads to no schema: define it, or correct the name`);
   return [{ schema: referredSchema, path: [...rootPath, ...steps], depth: 1 }];
-}
-
-/** In a fragment a pointer is percent-encoded as well. https://www.rfc-editor.org/rfc/rfc6901#section-6 */
-function unescapeStep(step: string): string {
-  let decoded = step;
-  try {
-    decoded = decodeURIComponent(step);
-  } catch {
-    // A percent sign that begins no character stands for itself.
-  }
-  return decoded.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
 function asObject(value: unknown): Json | null {

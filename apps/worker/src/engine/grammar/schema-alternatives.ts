@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { pointedAt } from "../output/parameter-types.ts";
+import { pointedAt, referenceSteps } from "@quern/shared/contract/schema-reference";
 import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
 import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
 import type { GrammarRules } from "./grammar-rules.ts";
@@ -96,7 +96,8 @@ export class SchemaAlternatives {
   }
 
   #referred(reference: string, path: string): readonly FlatSchema[] {
-    const target = pointedAt(this.#root, reference);
+    const steps = referenceSteps(reference);
+    const target = steps === null ? undefined : pointedAt(this.#root, steps);
     if (typeof target === "boolean") return this.of(target, path);
     if (typeof target !== "object" || target === null) this.refuse(path, `points at nothing: ${reference}`);
     return this.of(target as JsonSchema, reference);

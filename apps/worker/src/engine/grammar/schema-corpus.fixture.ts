@@ -487,6 +487,12 @@ export const SCHEMA_CORPUS: SchemaCase[] = [
     refused: ['{"a":1}'],
   },
   {
+    name: "a reference to where a schema stood first",
+    schema: object({ "a/b%": { type: "integer" }, c: { $ref: "#/properties/a%7E1b%25" } }),
+    taken: ['{"a/b%":1,"c":2}'],
+    refused: ['{"a/b%":1,"c":"x"}'],
+  },
+  {
     name: "a tree",
     schema: {
       $ref: "#/$defs/tree",
