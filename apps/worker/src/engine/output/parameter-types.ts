@@ -1,8 +1,7 @@
+import { pointedAt, referenceSteps } from "@quern/shared/contract/schema-reference";
+
 /** A JSON value's type in JSON Schema's words; an integer is a number here. */
 export type JsonType = "string" | "number" | "boolean" | "object" | "array" | "null";
-
-/** Deeper references than any schema needs; it ends those that refer to themselves. */
-const MAX_REFERENCES = 16;
 
 /**
  * The types that a parameter of a tool may have, as far as its schema names them: by `type`, by the values of `enum`
@@ -12,10 +11,11 @@ const MAX_REFERENCES = 16;
  */
 export function parameterTypes(parameters: unknown, name: string): ReadonlySet<JsonType> {
   const properties = memberOf(parameters, "properties");
-  return new Set(typesOf(memberOf(properties, name), parameters, 0));
+  return new Set(typesOf(memberOf(properties, name), parameters, new Set()));
 }
 
-function typesOf(schema: unknown, root: unknown, references: number): JsonType[] {
+/** `followed`: references, each of which counts once. */
+function typesOf(schema: unknown, root: unknown, followed: Set<string>): JsonType[] {
   const type = memberOf(schema, "type");
   if (type !== undefined) return [type].flat().flatMap((name) => named(name) ?? []);
   const values = memberOf(schema, "enum");
@@ -23,12 +23,14 @@ function typesOf(schema: unknown, root: unknown, references: number): JsonType[]
   if (isObject(schema) && Object.hasOwn(schema, "const")) return [typeOf(schema.const)];
   const reference = memberOf(schema, "$ref");
   if (typeof reference === "string") {
-    if (references === MAX_REFERENCES) return [];
-    return typesOf(pointedAt(root, reference), root, references + 1);
+    const steps = referenceSteps(reference);
+    if (steps === null || followed.has(reference)) return [];
+    followed.add(reference);
+    return typesOf(pointedAt(root, steps), root, followed);
   }
   return ["anyOf", "oneOf", "allOf"].flatMap((keyword) => {
     const branches = memberOf(schema, keyword);
-    return Array.isArray(branches) ? branches.flatMap((branch) => typesOf(branch, root, references)) : [];
+    return Array.isArray(branches) ? branches.flatMap((branch) => typesOf(branch, root, followed)) : [];
   });
 }
 
@@ -58,22 +60,6 @@ export function typeOf(value: unknown): JsonType {
       return typeof value as JsonType;
     default:
       return "object";
-  }
-}
-
-/** What a local reference (`#/$defs/city`, RFC 6901) points at; undefined: nothing. */
-export function pointedAt(root: unknown, reference: string): unknown {
-  if (reference !== "#" && !reference.startsWith("#/")) return undefined;
-  const steps = reference.split("/").slice(1);
-  return steps.reduce<unknown>((at, step) => memberOf(at, unescapedStep(step)), root);
-}
-
-function unescapedStep(step: string): string {
-  const unescaped = step.replaceAll("~1", "/").replaceAll("~0", "~");
-  try {
-    return decodeURIComponent(unescaped);
-  } catch {
-    return unescaped;
   }
 }
 
