@@ -28,10 +28,15 @@ const toolCall = z.object({
   }),
 });
 
+/** Wider than OpenAI's; Qwen3-Coder writes the name into a tag, `<function=name>`. */
+const toolName = z
+  .string()
+  .regex(/^[^\s<>]{1,128}$/u, "must be 1 to 128 characters, without blanks, < and >");
+
 const tool = z.object({
   type: z.literal("function"),
   function: z.object({
-    name: nonEmpty,
+    name: toolName,
     description: z.string().nullish(),
     /** A JSON schema. */
     parameters: z.record(z.string(), z.unknown()).nullish(),

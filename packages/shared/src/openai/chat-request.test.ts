@@ -322,6 +322,17 @@ const bad: [name: string, changes: unknown, param: string | null, message: RegEx
     "tools[0].function.name",
     /missing/,
   ],
+  ...["a>b", "<a", "a b", "a\n", "x".repeat(129)].map((name): (typeof bad)[number] => [
+    `a tool named ${JSON.stringify(name.slice(0, 9))}`,
+    {
+      tools: [
+        { type: "function", function: { name: "功能.a:b/c-d_1" } },
+        { type: "function", function: { name } },
+      ],
+    },
+    "tools[1].function.name",
+    /1 to 128 characters, without blanks, < and >/,
+  ]),
   [
     "half a surrogate pair deep in a tool",
     { tools: [{ type: "function", function: { name: "f", parameters: { a: { "\uDC00": 1 } } } }] },
