@@ -25,6 +25,8 @@ export function boundedStrings(
     if (constants !== null) continue;
     const types = allowedTypes(flat);
     if (types?.has("null")) literals.add("null");
+    // Bounds of other types, where no type is named, bind no string.
+    if (types !== null && !types.has("string") && flat.types === null) return null;
     if (types !== null && !types.has("string")) continue;
     if ([flat.minLength, flat.maxLength, flat.pattern, flat.format].every((bound) => bound === null))
       return null;

@@ -242,6 +242,14 @@ test("XML texts keep to their bounds where null is allowed too, and may hold tag
   }
 });
 
+test("an XML parameter that names no type is a text, whatever bounds other types have", async () => {
+  const parameters = { type: "object", properties: { a: { minimum: 1 } }, required: ["a"] };
+  const asked = { toolChoice: { type: "required" }, form: "xml" } as const;
+  const takes = await grammarTakes(llama, grammarFor({ ...asked, tools: [tool("run", parameters)] }) ?? "");
+  const call = "<tool_call>\n<function=run>\n<parameter=a>\nx\n</parameter>\n</function>\n</tool_call>";
+  expect(takes(call)).toBe(true);
+});
+
 test.each(["a>b", "a\nb", ""])("a parameter named %j can't be told in XML", (name) => {
   const odd = tool("odd", { type: "object", properties: { [name]: {} } });
   const asked = { tools: [odd], toolChoice: { type: "required" } } as const;
