@@ -1,8 +1,8 @@
 import type { TemplateTool } from "@quern/shared/contract/generation";
-import type { GrammarRules } from "./grammar-rules.ts";
-import { jsonText } from "./json-text.ts";
-import { literalTrie } from "./literal-trie.ts";
-import { SchemaRules } from "./schema-rules.ts";
+import type { GrammarRules } from "./gbnf/grammar-rules.ts";
+import { literalTrie } from "./gbnf/literal-trie.ts";
+import { jsonText } from "./schema/json-text.ts";
+import { SchemaRules } from "./schema/schema-rules.ts";
 import { type ArgumentDemands, parametersOf, schemaPath } from "./tool-parameters.ts";
 
 /** A call in the Hermes form as Qwen's templates show it; line breaks and spaces are free. @returns a rule's name */

@@ -8,7 +8,7 @@ import {
   type Token,
 } from "node-llama-cpp";
 import type { ToolCallForm } from "../output/output-parser.ts";
-import { GrammarRules } from "./grammar-rules.ts";
+import { GrammarRules } from "./gbnf/grammar-rules.ts";
 import { outputGrammar } from "./output-grammar.ts";
 
 export function startLlama(): Promise<Llama> {

@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { OutputParser, type ToolCallForm } from "../output/output-parser.ts";
 import { promptReader } from "../prompt/prompt-reader.ts";
 import { generate, grammarFor, grammarTakes, startLlama } from "./llama-grammar.fixture.ts";
-import { SCHEMA_CORPUS } from "./schema-corpus.fixture.ts";
-import { STRING_FORMATS } from "./string-formats.ts";
+import { STRING_FORMATS } from "./pattern/string-formats.ts";
+import { SCHEMA_CORPUS } from "./schema/schema-corpus.fixture.ts";
 
 const DEMO_MODEL = join(import.meta.dirname, "../../../../../models/tiny-qwen3-q8_0.gguf");
 const MAX_TOKENS = 120;

@@ -6,10 +6,10 @@ import type {
   ToolChoice,
 } from "@quern/shared/contract/generation";
 import type { ToolCallForm } from "../output/output-parser.ts";
-import { GrammarRules, GrammarTooLarge } from "./grammar-rules.ts";
+import { GrammarRules, GrammarTooLarge } from "./gbnf/grammar-rules.ts";
 import { hermesCall } from "./hermes-call-text.ts";
-import { jsonText, leadingBreaks } from "./json-text.ts";
-import { SchemaRules } from "./schema-rules.ts";
+import { jsonText, leadingBreaks } from "./schema/json-text.ts";
+import { SchemaRules } from "./schema/schema-rules.ts";
 import type { ArgumentDemands } from "./tool-parameters.ts";
 import { xmlCall } from "./xml-call-text.ts";
 

@@ -1,5 +1,5 @@
 import type { TemplateTool } from "@quern/shared/contract/generation";
-import type { JsonSchema } from "./schema-keywords.ts";
+import type { JsonSchema } from "./schema/schema-keywords.ts";
 
 /** `any`: a model that may call calls as it likes; only one that must is held to the schemas. */
 export type ArgumentDemands = "by schema" | "any";

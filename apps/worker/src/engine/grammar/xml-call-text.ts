@@ -1,13 +1,13 @@
 import type { TemplateTool } from "@quern/shared/contract/generation";
 import { parameterTypes } from "../output/parameter-types.ts";
-import { type CodeRange, intersection } from "./code-ranges.ts";
-import { characterClass, literal } from "./gbnf-text.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
-import { literalTrie } from "./literal-trie.ts";
-import type { ObjectMember } from "./object-members.ts";
-import { SchemaRules } from "./schema-rules.ts";
-import type { TextSpelling } from "./string-text.ts";
-import { textWithout } from "./text-without.ts";
+import { type CodeRange, intersection } from "./gbnf/code-ranges.ts";
+import { characterClass, literal } from "./gbnf/gbnf-text.ts";
+import type { GrammarRules } from "./gbnf/grammar-rules.ts";
+import { literalTrie } from "./gbnf/literal-trie.ts";
+import { textWithout } from "./gbnf/text-without.ts";
+import type { ObjectMember } from "./schema/object-members.ts";
+import { SchemaRules } from "./schema/schema-rules.ts";
+import type { TextSpelling } from "./schema/string-text.ts";
 import { type ArgumentDemands, parametersOf, schemaPath } from "./tool-parameters.ts";
 
 const PARAMETER_CLOSE = "</parameter>";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Llama } from "node-llama-cpp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { grammarOf, grammarTakes, startLlama } from "./llama-grammar.fixture.ts";
+import { grammarOf, grammarTakes, startLlama } from "../llama-grammar.fixture.ts";
 import { otherKey } from "./other-keys.ts";
 
 let llama: Llama;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Llama } from "node-llama-cpp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { grammarTakes, schemaGrammar, startLlama } from "./llama-grammar.fixture.ts";
+import { grammarTakes, schemaGrammar, startLlama } from "../llama-grammar.fixture.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 
 let llama: Llama;

@@ -1,6 +1,6 @@
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
+import { literalTrie } from "../gbnf/literal-trie.ts";
 import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
-import { literalTrie } from "./literal-trie.ts";
 import { allowedConstants } from "./literal-values.ts";
 import { stringText, type TextSpelling } from "./string-text.ts";
 import type { ValueText } from "./value-text.ts";

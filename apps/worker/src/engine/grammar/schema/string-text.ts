@@ -1,16 +1,16 @@
-import type { FlatSchema } from "./flat-schema.ts";
-import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
-import { parallelPlaces } from "./pattern-ambiguity.ts";
+import { GRAMMAR_LIMITS } from "../gbnf/grammar-limits.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
+import { parallelPlaces } from "../pattern/pattern-ambiguity.ts";
 import {
   matchLengths,
   type PatternBranch,
   type PatternNode,
   PatternUnsupported,
   parsePattern,
-} from "./pattern-syntax.ts";
-import { patternText, type SpellSet } from "./pattern-text.ts";
-import { KNOWN_PATTERNS, STRING_FORMATS } from "./string-formats.ts";
+} from "../pattern/pattern-syntax.ts";
+import { patternText, type SpellSet } from "../pattern/pattern-text.ts";
+import { KNOWN_PATTERNS, STRING_FORMATS } from "../pattern/string-formats.ts";
+import type { FlatSchema } from "./flat-schema.ts";
 import type { ValueText } from "./value-text.ts";
 
 /** Hardly more than every third place of a pattern is possible at one time. */

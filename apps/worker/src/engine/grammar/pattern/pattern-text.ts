@@ -1,6 +1,6 @@
-import { ALL_CODES, type CodeRange } from "./code-ranges.ts";
-import { EMPTY } from "./gbnf-text.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
+import { ALL_CODES, type CodeRange } from "../gbnf/code-ranges.ts";
+import { EMPTY } from "../gbnf/gbnf-text.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import { type PatternNode, PatternUnsupported, parsePattern } from "./pattern-syntax.ts";
 
 /** One character of a set as the text spells it, as GBNF alternatives; null: it can spell none of them. */

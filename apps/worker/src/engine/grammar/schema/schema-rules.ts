@@ -1,9 +1,9 @@
+import { GRAMMAR_LIMITS } from "../gbnf/grammar-limits.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import { type Composite, readTogether } from "./alternatives-apart.ts";
 import { arrayText } from "./array-text.ts";
 import { boundedStrings } from "./bare-strings.ts";
 import { ANY_SCHEMA, allowedTypes, type FlatSchema } from "./flat-schema.ts";
-import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
 import { jsonText } from "./json-text.ts";
 import { allowedConstants, constantText, isScalar } from "./literal-values.ts";
 import { mergeSchemas } from "./merge-schemas.ts";

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { pointedAt, referenceSteps } from "@quern/shared/contract/schema-reference";
+import { GRAMMAR_LIMITS, unsupportedSchema } from "../gbnf/grammar-limits.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import { ANY_SCHEMA, type FlatSchema, toFlatSchema } from "./flat-schema.ts";
-import { GRAMMAR_LIMITS, unsupportedSchema } from "./grammar-limits.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
 import { allowedConstants } from "./literal-values.ts";
 import { mergeSchemas } from "./merge-schemas.ts";
 import { keyOf } from "./schema-key.ts";

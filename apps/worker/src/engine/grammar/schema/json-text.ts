@@ -1,6 +1,6 @@
-import { type CodeRange, intersection } from "./code-ranges.ts";
-import { characterClass, literal } from "./gbnf-text.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
+import { type CodeRange, intersection } from "../gbnf/code-ranges.ts";
+import { characterClass, literal } from "../gbnf/gbnf-text.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 
 /**
  * What a JSON string may hold unescaped: no quote, backslash or control character, and no surrogate, which UTF-8

@@ -1,4 +1,4 @@
-import { ALL_CODES, type CodeRange, overlap } from "./code-ranges.ts";
+import { ALL_CODES, type CodeRange, overlap } from "../gbnf/code-ranges.ts";
 import { isNullable, type PatternBranch, type PatternNode } from "./pattern-syntax.ts";
 
 /**

@@ -1,7 +1,7 @@
-import { typeOf } from "../output/parameter-types.ts";
+import { typeOf } from "../../output/parameter-types.ts";
+import { literal } from "../gbnf/gbnf-text.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
-import { literal } from "./gbnf-text.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
 import { jsonText } from "./json-text.ts";
 
 export function isScalar(value: unknown): boolean {

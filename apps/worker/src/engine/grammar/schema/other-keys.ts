@@ -1,6 +1,6 @@
-import { type CodeRange, complement, intersection } from "./code-ranges.ts";
-import { characterClass, literal } from "./gbnf-text.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
+import { type CodeRange, complement, intersection } from "../gbnf/code-ranges.ts";
+import { characterClass, literal } from "../gbnf/gbnf-text.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import { jsonText, UNESCAPED } from "./json-text.ts";
 
 const SHORT_ESCAPES = ['"', "\\", "b", "f", "n", "r", "t"];

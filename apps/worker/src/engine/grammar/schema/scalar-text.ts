@@ -1,8 +1,8 @@
+import { GRAMMAR_LIMITS } from "../gbnf/grammar-limits.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
+import { literalTrie } from "../gbnf/literal-trie.ts";
 import { allowedTypes, type FlatSchema } from "./flat-schema.ts";
-import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
-import type { GrammarRules } from "./grammar-rules.ts";
 import { jsonSpelledSet, jsonText } from "./json-text.ts";
-import { literalTrie } from "./literal-trie.ts";
 import { allowedConstants, isScalar } from "./literal-values.ts";
 import { integerRange, isUnbounded, numberRange } from "./number-range.ts";
 import type { SchemaType } from "./schema-keywords.ts";

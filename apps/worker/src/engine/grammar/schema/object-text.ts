@@ -1,4 +1,4 @@
-import { literal } from "./gbnf-text.ts";
+import { literal } from "../gbnf/gbnf-text.ts";
 import { jsonText } from "./json-text.ts";
 import type { ObjectMember, ObjectMembers } from "./object-members.ts";
 import { otherKey } from "./other-keys.ts";

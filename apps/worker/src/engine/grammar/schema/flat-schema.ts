@@ -1,5 +1,5 @@
+import { STRING_FORMATS } from "../pattern/string-formats.ts";
 import type { JsonSchema, SchemaKeywords, SchemaType } from "./schema-keywords.ts";
-import { STRING_FORMATS } from "./string-formats.ts";
 
 /** A schema without references, `allOf`, `anyOf` and `oneOf` at its top: what one alternative demands. */
 export interface FlatSchema {

@@ -1,4 +1,4 @@
-import type { GrammarRules } from "./grammar-rules.ts";
+import type { GrammarRules } from "../gbnf/grammar-rules.ts";
 import type { SchemaAlternatives } from "./schema-alternatives.ts";
 import type { JsonSchema } from "./schema-keywords.ts";
 

@@ -1,7 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Llama } from "node-llama-cpp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { grammarTakes, schemaGrammar, startLlama } from "./llama-grammar.fixture.ts";
+import { grammarTakes, schemaGrammar, startLlama } from "../llama-grammar.fixture.ts";
 import { SCHEMA_CORPUS } from "./schema-corpus.fixture.ts";
 
 let llama: Llama;

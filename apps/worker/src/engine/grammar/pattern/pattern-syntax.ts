@@ -1,4 +1,4 @@
-import { type CodeRange, complement } from "./code-ranges.ts";
+import { type CodeRange, complement } from "../gbnf/code-ranges.ts";
 
 /** A regular expression, read. `set` is one character. */
 export type PatternNode =
