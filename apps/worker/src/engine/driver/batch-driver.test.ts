@@ -144,6 +144,8 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
   });
 
   describe("log-probabilities", () => {
+    /** Of a probability: the library's public interface feeds other numbers of tokens at once, by other kernels. */
+    const TOLERANCE = 1e-2;
     const stories = ["cat", "dog", "fox", "seal", "bear", "owl"].map(
       (animal) => `Tell me a short story about a ${animal}.`,
     );
@@ -176,12 +178,12 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
         const ranked = [...distribution].sort(([, a], [, b]) => b - a).slice(0, 20);
         const top = probability?.top ?? [];
         expect(Math.abs(Math.exp(probability?.logprob ?? 1) - (distribution.get(token) ?? 2))).toBeLessThan(
-          2e-3,
+          TOLERANCE,
         );
         expect(top).toHaveLength(20);
         for (const [rank, { token: likely, logprob }] of top.entries()) {
-          expect(Math.abs(Math.exp(logprob) - (ranked[rank]?.[1] ?? 2))).toBeLessThan(2e-3);
-          expect(Math.abs(Math.exp(logprob) - (distribution.get(likely) ?? 2))).toBeLessThan(2e-3);
+          expect(Math.abs(Math.exp(logprob) - (ranked[rank]?.[1] ?? 2))).toBeLessThan(TOLERANCE);
+          expect(Math.abs(Math.exp(logprob) - (distribution.get(likely) ?? 2))).toBeLessThan(TOLERANCE);
         }
         expect(top.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeLessThan(1 + 1e-4);
         expect(new Set(top.map((one) => one.token)).size).toBe(20);
