@@ -167,11 +167,6 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
     /no model "nope": name one of the \d+ of the catalogue, like .*npx quern models list/,
   ],
   [
-    "a model that writes no text",
-    async () => ({ args: ["--model", "qwen3-embedding-0.6b"] }),
-    /qwen3-embedding-0\.6b gives embeddings/,
-  ],
-  [
     "a model file that is not there",
     async () => ({ args: ["--model", "./none.gguf"] }),
     /no model file .*none\.gguf/,

@@ -1,5 +1,5 @@
 import type { Generation } from "../../apps/worker/src/engine/generation.ts";
-import { loadModel } from "../../apps/worker/src/engine/load-model.ts";
+import { loadChatModel } from "../../apps/worker/src/engine/load-model.ts";
 import { GenerationOutput } from "../../apps/worker/src/engine/output/generation-output.ts";
 import { samplerOptions } from "../../apps/worker/src/engine/sampling.ts";
 import { StepCost } from "../../apps/worker/src/engine/schedule/step-cost.ts";
@@ -44,8 +44,9 @@ class ObservedOutput extends GenerationOutput {
  * @throws QuernError `model_load_failed`.
  */
 export async function startEngineUnderTest(options: ContenderOptions): Promise<Target & AsyncDisposable> {
-  const loaded = await loadModel({
+  const loaded = await loadChatModel({
     ...options,
+    kind: "chat",
     kvType: "f16",
     flashAttention: "auto",
     gpuLayers: "max",

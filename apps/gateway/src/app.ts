@@ -8,6 +8,7 @@ import { openApiRoute } from "./openapi/openapi-route.ts";
 import { cancelJobRoute } from "./routes/cancel-job.ts";
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { createJobRoute } from "./routes/create-job.ts";
+import { embeddingsRoute } from "./routes/embeddings.ts";
 import { getJobRoute } from "./routes/get-job.ts";
 import { healthzRoute, readyzRoute } from "./routes/health.ts";
 import { jobEventsRoute } from "./routes/job-events.ts";
@@ -35,6 +36,7 @@ export function createApp(
 
   const json = jsonBody(options.maxBodyBytes);
   app.post("/v1/chat/completions", json, chatCompletionsRoute(context));
+  app.post("/v1/embeddings", json, embeddingsRoute(context));
   app.post("/v1/jobs", json, createJobRoute(context));
   app.get("/v1/jobs", listJobsRoute(context));
   app.get("/v1/jobs/:id", getJobRoute(context));

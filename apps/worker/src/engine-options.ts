@@ -44,12 +44,13 @@ export function engineOptions(
       `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
     );
   }
-  const { thinking, sampling, toolCalls, prefixSharing, systemPrompts } = entry;
+  const { kind, thinking, sampling, toolCalls, prefixSharing, systemPrompts } = entry;
   const kvType = engine.kvType ?? entry.kvType;
   const flashAttention = engine.flashAttention ?? entry.flashAttention;
   checkKvType(entry.alias, kvType, flashAttention, header);
   return {
     modelPath,
+    kind,
     slots: engine.slots ?? entry.slots,
     contextTokens: engine.contextTokens ?? Math.min(entry.contextTokens, limit),
     threads: engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores),

@@ -69,12 +69,12 @@ export function workerEvents(log: Logger): WorkerEvents {
   };
 }
 
-function attemptLine(record: JobRecord, { generated, error }: AttemptOutcome, nowMs: number): object {
+function attemptLine(record: JobRecord, { answer, error }: AttemptOutcome, nowMs: number): object {
   const { id, model, attempt, queuedAtMs } = record;
   const line = { job: id, model, attempt, total_ms: nowMs - queuedAtMs };
   if (error !== null) return { ...line, code: error.code, reason: error.message };
-  if (generated === null) return line;
-  const { usage, timings } = generated;
+  if (answer === null) return line;
+  const { usage, timings } = answer;
   const { slotAtMs, firstTokenAtMs, endedAtMs } = timings;
   const decodeMs = endedAtMs - (firstTokenAtMs ?? endedAtMs);
   return {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { ModelDescription, WorkerRegistration, WorkerState } from "@quern/shared/contract/worker";
-import { findServableModel, loadCatalogue } from "@quern/shared/models/catalogue";
+import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { ensureModelFile } from "@quern/shared/models/download";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
@@ -41,7 +41,7 @@ async function prepareModel(
   events: WorkerEvents,
   stop: AbortSignal,
 ): Promise<{ entry: CatalogueEntry; options: EngineOptions }> {
-  const entry = findServableModel(await loadCatalogue(model.catalogueFile), model.spec);
+  const entry = findModel(await loadCatalogue(model.catalogueFile), model.spec);
   const { cacheDir, hfEndpoint, hfToken } = model;
   const modelPath = await ensureModelFile(entry, {
     cacheDir,
@@ -151,10 +151,20 @@ function describeModel(
   options: EngineOptions,
   facts: LoadedModelFacts,
 ): ModelDescription {
-  const { architecture, parameters, experts, fileBytes } = facts;
-  const { contextTokens, thinking } = options;
-  const { alias, aliases } = entry;
-  return { model: alias, aliases, architecture, parameters, experts, contextTokens, thinking, fileBytes };
+  const { architecture, parameters, experts, fileBytes, embeddingDimensions } = facts;
+  const { kind, contextTokens, thinking } = options;
+  return {
+    model: entry.alias,
+    aliases: entry.aliases,
+    kind,
+    embeddingDimensions,
+    architecture,
+    parameters,
+    experts,
+    contextTokens,
+    thinking,
+    fileBytes,
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

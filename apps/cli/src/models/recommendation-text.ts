@@ -70,8 +70,8 @@ function commands(candidates: readonly Candidate[], wish: RecommendationWish): s
 }
 
 function commandOf({ spec, fit }: Candidate, { purpose, slots, contextTokens }: RecommendationWish): string {
-  // Nothing serves vectors yet, so there is nothing to start.
-  if (purpose === "embedding") return `npx quern models pull ${spec}`;
+  // Vectors are made in one context, whatever the slots, in f16.
+  if (purpose === "embedding") return `npm start -- --model ${spec} --context-tokens ${contextTokens}`;
   const flags = [`--model ${spec}`, `--slots ${slots}`, `--context-tokens ${contextTokens}`];
   if (fit.fits && fit.kvType === "q8_0") flags.push("--kv-type q8_0");
   if (fit.fits && fit.placement === "gpu+ram") flags.push("--gpu-layers auto");

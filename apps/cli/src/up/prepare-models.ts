@@ -1,4 +1,4 @@
-import { findServableModel, loadCatalogue } from "@quern/shared/models/catalogue";
+import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import { ensureModelFile } from "@quern/shared/models/download";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import type { ModelsSettings } from "../models/models-command.ts";
@@ -14,7 +14,7 @@ export async function prepareModels(
   signal: AbortSignal,
 ): Promise<void> {
   const catalogue = await loadCatalogue(modelsFile);
-  const entries = specs.map((spec) => findServableModel(catalogue, spec));
+  const entries = specs.map((spec) => findModel(catalogue, spec));
   for (const entry of entries) {
     using progress = showProgress(entry.alias, process.stdout);
     const options = { cacheDir, hfEndpoint, hfToken, signal, onProgress: progress.report };

@@ -78,8 +78,8 @@ async function start(
   const url = `http://${host}:${port}`;
   await untilReady(url, stop);
   const [firstModel = ""] = options.models;
-  const { alias } = findModel(await loadCatalogue(config.models.modelsFile), firstModel);
-  for (const line of readyLines(url, alias)) console.log(line);
+  const first = findModel(await loadCatalogue(config.models.modelsFile), firstModel);
+  for (const line of readyLines(url, first)) console.log(line);
 }
 
 async function findRedis(

@@ -1,11 +1,10 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { isEmbeddingRequest, type JobRequest } from "@quern/shared/contract/job";
 import { refuseUnboundedAnswer } from "./answer-bounds.ts";
-import { isServed, type KnownModel, type KnownModels } from "./known-models.ts";
+import { refuseUnboundedEmbedding } from "./embedding-bounds.ts";
+import type { KnownModel, KnownModels } from "./known-models.ts";
+import { refuseLongPrompt } from "./prompt-bounds.ts";
 import type { TokenCounter } from "./token-counter.ts";
-
-/** What a chat template adds at most around short messages: a preamble for tools, role marks, an empty think block. */
-const TEMPLATE_TOKENS = 512;
+import { refuseTextOfEmbeddingModel } from "./writes-text.ts";
 
 export interface Admission {
   knownModels: KnownModels;
@@ -20,25 +19,15 @@ export interface Admission {
 export async function admit(
   { knownModels, tokenCounter }: Admission,
   modelName: string,
-  request: GenerationRequest,
+  request: JobRequest,
 ): Promise<KnownModel> {
   const known = await knownModels.find(modelName);
-  const { contextTokens, model } = known.description;
-  refuseUnboundedAnswer(request, known.description);
-  // A token stands for a byte or more, so a prompt of few bytes fits without counting.
-  if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens || !isServed(known)) return known;
-  const promptTokens = await tokenCounter.count(model, request);
-  if (promptTokens !== null && promptTokens >= contextTokens) {
-    throw new QuernError(
-      "context_length_exceeded",
-      `the prompt has ${promptTokens} tokens; with at least one to answer, ${model} takes ${contextTokens - 1}. ` +
-        "Shorten the messages, or serve the model with more context tokens",
-      { param: "messages" },
-    );
+  if (isEmbeddingRequest(request)) {
+    await refuseUnboundedEmbedding(request, known, tokenCounter);
+    return known;
   }
+  refuseTextOfEmbeddingModel(known, await knownModels.list());
+  refuseUnboundedAnswer(request, known.description);
+  await refuseLongPrompt(request, known, tokenCounter);
   return known;
-}
-
-function promptBytes({ messages, tools }: GenerationRequest): number {
-  return Buffer.byteLength(JSON.stringify([messages, tools]));
 }

@@ -1,15 +1,20 @@
 import { randomUUID } from "node:crypto";
+import type { EmbeddingRequest } from "@quern/shared/contract/embedding";
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { tokenCountChannel, tokenCountReplyChannel } from "@quern/shared/contract/names";
-import { type TokenCountQuestion, tokenCountAnswerSchema } from "@quern/shared/contract/token-count";
+import {
+  type TokenCountAnswer,
+  type TokenCountQuestion,
+  tokenCountAnswerSchema,
+} from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
 
 const ANSWER_TIMEOUT_MS = 2_000;
 
-type Answer = { promptTokens: number | null; refusal: string | null };
+type Answer = Pick<TokenCountAnswer, "tokens" | "refusal">;
 
-/** Asks the workers of a model how many tokens a prompt has: a gateway has no tokenizer. */
+/** Asks the workers of a model how many tokens a prompt or a text has: a gateway has no tokenizer. */
 export class TokenCounter {
   readonly #redis: Redis;
   readonly #replyChannel = tokenCountReplyChannel(randomUUID());
@@ -29,25 +34,33 @@ export class TokenCounter {
    * null when no worker answers in time.
    * @throws QuernError `invalid_request` when the model's chat template refuses the messages.
    */
-  async count(
+  async countPrompt(
     model: string,
     { messages, tools, templateOptions }: GenerationRequest,
   ): Promise<number | null> {
+    const tokens = await this.#count(model, { messages, tools, templateOptions }, "messages");
+    return tokens?.[0] ?? null;
+  }
+
+  /** Of each input; null when no worker answers in time. */
+  countInputs(model: string, { inputs }: EmbeddingRequest): Promise<number[] | null> {
+    return this.#count(model, { inputs }, "input");
+  }
+
+  async #count(
+    model: string,
+    request: TokenCountQuestion["request"],
+    param: string,
+  ): Promise<number[] | null> {
     const questionId = randomUUID();
-    const replyChannel = this.#replyChannel;
-    const question: TokenCountQuestion = {
-      questionId,
-      replyChannel,
-      request: { messages, tools, templateOptions },
-    };
+    const question: TokenCountQuestion = { questionId, replyChannel: this.#replyChannel, request };
     const answered = new Promise<Answer | null>((resolve) => this.#waiting.set(questionId, resolve));
     const giveUp = setTimeout(() => this.#waiting.get(questionId)?.(null), ANSWER_TIMEOUT_MS);
     try {
       const listening = await this.#redis.publish(tokenCountChannel(model), JSON.stringify(question));
       const answer = listening === 0 ? null : await answered;
-      if (answer?.refusal != null)
-        throw new QuernError("invalid_request", answer.refusal, { param: "messages" });
-      return answer?.promptTokens ?? null;
+      if (answer?.refusal != null) throw new QuernError("invalid_request", answer.refusal, { param });
+      return answer?.tokens ?? null;
     } finally {
       clearTimeout(giveUp);
       this.#waiting.delete(questionId);

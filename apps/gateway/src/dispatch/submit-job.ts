@@ -1,6 +1,5 @@
 import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
-import type { Endpoint, Metadata, NewJob } from "@quern/shared/contract/job";
+import type { Endpoint, JobRequest, Metadata, NewJob } from "@quern/shared/contract/job";
 import { QUEUE_NAME } from "@quern/shared/contract/names";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { traceparentOf } from "@quern/shared/process/trace-context";
@@ -14,7 +13,7 @@ export interface Submission {
   endpoint: Endpoint;
   /** The model's own name, which its queue has. */
   model: string;
-  request: GenerationRequest;
+  request: JobRequest;
   metadata: Metadata;
 }
 

@@ -1,4 +1,5 @@
 import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
+import { embeddingsBodySchema } from "@quern/shared/openai/embeddings-request";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import { z } from "zod";
 import {
@@ -7,6 +8,8 @@ import {
   chatStream,
   completedJob,
   type DocumentedFailure,
+  embeddingList,
+  embeddingsRequest,
   errorExample,
   failedJob,
   jobEvents,
@@ -22,11 +25,15 @@ const jobRequestSchema = inputSchema(jobBodySchema);
 
 const schemas = {
   ChatRequest: chatRequestSchema,
+  EmbeddingsRequest: inputSchema(embeddingsBodySchema),
   JobRequest: {
     ...jobRequestSchema,
     properties: {
       ...(jobRequestSchema.properties as Json),
-      body: { $ref: "#/components/schemas/ChatRequest" },
+      body: {
+        description: "What the endpoint takes",
+        anyOf: ["ChatRequest", "EmbeddingsRequest"].map((name) => ({ $ref: `#/components/schemas/${name}` })),
+      },
     },
   },
   ...replySchemas,
@@ -41,7 +48,7 @@ export function openApiDocument(): Json {
       version: "0.1.0",
       license: { name: "MIT", identifier: "MIT" },
       description:
-        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`), or submit, " +
+        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/embeddings`), or submit, " +
         "follow, cancel and pick up later (`/v1/jobs`).",
     },
     servers: [{ url: "http://127.0.0.1:8080" }],
@@ -63,6 +70,23 @@ export function openApiDocument(): Json {
                 "application/json": { schema: ref("ChatCompletion"), example: chatCompletion },
                 "text/event-stream": { schema: { type: "string" }, example: chatStream },
               },
+            },
+            ...errors(400, 403, 404, 410, 413, 500, 503),
+          },
+        },
+      },
+      "/v1/embeddings": {
+        post: {
+          operationId: "createEmbeddings",
+          summary: "Ask for vectors and wait",
+          description:
+            "OpenAI's embeddings. Each input has the model's context for itself; the vectors of one request may have 2,097,152 numbers, " +
+            "its inputs 300,000 tokens. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it.",
+          requestBody: body("EmbeddingsRequest", embeddingsRequest),
+          responses: {
+            200: {
+              ...json("A vector for each input, in their order", "EmbeddingList", { vectors: embeddingList }),
+              headers: { "x-quern-job-id": { schema: { type: "string" } } },
             },
             ...errors(400, 403, 404, 410, 413, 500, 503),
           },

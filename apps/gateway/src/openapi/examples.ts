@@ -1,5 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { JobSummary } from "@quern/shared/contract/job";
+import { toEmbeddingsResponse } from "@quern/shared/openai/embeddings-response";
 import { toErrorBody } from "@quern/shared/openai/error-body";
 import { toJobObject } from "@quern/shared/openai/job-object";
 
@@ -9,6 +10,14 @@ export const chatRequest = {
   model: "tiny-qwen3",
   messages: [{ role: "user", content: "What is the capital of France?" }],
 };
+
+export const embeddingsRequest = { model: "qwen3-embedding-0.6b", input: ["Paris", "Oslo"], dimensions: 2 };
+
+export const embeddingList = toEmbeddingsResponse({
+  model: embeddingsRequest.model,
+  result: { vectors: ["mpkZP83MTD8=", "zcxMv5qZGT8="], encoding: "float" },
+  usage: { promptTokens: 4, completionTokens: 0, reasoningTokens: 0, cachedTokens: 0 },
+});
 
 export const jobRequest = {
   endpoint: "/v1/chat/completions",

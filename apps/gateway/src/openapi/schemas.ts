@@ -1,3 +1,5 @@
+import { ENDPOINTS } from "@quern/shared/contract/job";
+
 /** The shapes of replies, in JSON Schema. */
 
 const nullable = (type: string) => ({ type: [type, "null"] });
@@ -117,11 +119,27 @@ export const schemas = {
     },
     usage: ref("Usage"),
   }),
+  EmbeddingList: object({
+    object: { const: "list" },
+    data: {
+      type: "array",
+      items: object({
+        object: { const: "embedding" },
+        index: { type: "integer" },
+        embedding: {
+          description: "Of length 1: numbers, or 32-bit floats (the low byte first) in base64",
+          anyOf: [{ type: "array", items: { type: "number" } }, { type: "string" }],
+        },
+      }),
+    },
+    model: { type: "string" },
+    usage: object({ prompt_tokens: { type: "integer" }, total_tokens: { type: "integer" } }),
+  }),
   Job: object({
     id: { type: "string" },
     object: { const: "job" },
     status: { enum: ["queued", "running", "completed", "failed", "cancelled", "expired"] },
-    endpoint: { const: "/v1/chat/completions" },
+    endpoint: { enum: ENDPOINTS },
     model: { type: "string" },
     attempt: { type: "integer", description: "How many times a worker began it" },
     created_at: seconds,
@@ -137,7 +155,7 @@ export const schemas = {
       object({
         status_code: { type: "integer" },
         request_id: { type: "string" },
-        body: { anyOf: [ref("ChatCompletion"), ref("Error")] },
+        body: { anyOf: [ref("ChatCompletion"), ref("EmbeddingList"), ref("Error")] },
       }),
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
@@ -179,6 +197,7 @@ export const schemas = {
     object: { const: "model" },
     created: { type: "integer" },
     owned_by: { type: "string" },
+    kind: { enum: ["chat", "embedding"], description: "`embedding`: it gives vectors and no text" },
     ready: { type: "boolean", description: "A worker serves it now" },
     workers: { type: "integer" },
     aliases: { type: "array", items: { type: "string" } },

@@ -1,5 +1,5 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import { parseChatRequest } from "@quern/shared/openai/chat-request";
+import { parseEndpointRequest } from "@quern/shared/openai/endpoint-request";
 import { parseOrRefuse } from "@quern/shared/openai/first-fault";
 import { toJobObject } from "@quern/shared/openai/job-object";
 import { jobBodySchema } from "@quern/shared/openai/job-requests";
@@ -17,14 +17,14 @@ export function createJobRoute(context: RouteContext): RequestHandler {
   return async (request, response) => {
     const { tenant } = authenticate(request);
     const { endpoint, body, metadata } = parseOrRefuse(jobBodySchema, request.body);
-    const chat = parseInside("body", () => parseChatRequest(body, { drawSeed }));
-    const { description } = await admit(context, chat.model, chat.generation);
+    const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
+    const { description } = await admit(context, asked.model, asked.request);
 
     const job = await submitJob(redis, queues, {
       tenant,
       endpoint,
       model: description.model,
-      request: chat.generation,
+      request: asked.request,
       metadata,
     });
     response.locals.jobId = job.id;

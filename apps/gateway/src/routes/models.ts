@@ -13,6 +13,8 @@ interface ModelObject {
   object: "model";
   created: number;
   owned_by: string;
+  /** `embedding`: it gives vectors and no text. */
+  kind: "chat" | "embedding";
   /** Whether a worker serves it now. */
   ready: boolean;
   workers: number;
@@ -56,12 +58,13 @@ async function allModels({ knownModels }: RouteContext): Promise<ModelObject[]> 
 }
 
 function servedModel(known: KnownModel): ModelObject {
-  const { model, aliases, architecture, parameters, experts, contextTokens } = known.description;
+  const { model, aliases, kind, architecture, parameters, experts, contextTokens } = known.description;
   return {
     id: model,
     object: "model",
     created: CREATED,
     owned_by: "quern",
+    kind,
     ready: isServed(known),
     workers: known.workers.length,
     aliases,
@@ -72,12 +75,13 @@ function servedModel(known: KnownModel): ModelObject {
   };
 }
 
-function catalogueModel({ alias, aliases, contextTokens }: CatalogueEntry): ModelObject {
+function catalogueModel({ alias, aliases, kind, contextTokens }: CatalogueEntry): ModelObject {
   return {
     id: alias,
     object: "model",
     created: CREATED,
     owned_by: "quern",
+    kind,
     ready: false,
     workers: 0,
     aliases,

@@ -1,11 +1,12 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import type { JobError, JobRecord } from "@quern/shared/contract/job";
+import type { FinishReason } from "@quern/shared/contract/generation";
+import { isEmbeddingRequest, type JobError, type JobRecord } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { type Attempt, commitJob, handBackJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
-import type { Generated } from "../engine/protocol.ts";
+import type { Embedded, Generated } from "../engine/protocol.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { StopReason } from "./running-jobs.ts";
@@ -16,9 +17,12 @@ export const MAX_CRASHES = 3;
 /** How an attempt ended. Only `queued` is not the end of the job: it waits for its next attempt. */
 export type AttemptEnd = TerminalState | "queued" | "lost";
 
+/** What the engine gave for a request, whole or cut off. */
+export type Answer = Generated | Embedded;
+
 export interface AttemptOutcome {
   end: AttemptEnd;
-  generated: Generated | null;
+  answer: Answer | null;
   error: JobError | null;
 }
 
@@ -35,9 +39,9 @@ export interface AttemptOptions {
 /**
  * One attempt at a claimed job, from its request to its commit:
  *
- *   generate ──ended──▶ commit completed          stopped: cancelled ▶ commit cancelled, with what there is
- *      │  └──refused──▶ commit failed                      draining  ▶ hand back
- *      └──engine died─▶ hand back, at the third time commit failed   lost ▶ nothing
+ *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
+ *     │  └──refused──▶ commit failed                       draining  ▶ hand back
+ *     └──died───────▶ hand back, at the third time commit failed     lost ▶ nothing
  *
  * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
  */
@@ -47,10 +51,15 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     stop.abort((reply === "cancel" ? "cancelled" : "lost") satisfies StopReason),
   );
   const { id, request, tenant } = record;
-  let generated: Generated;
+  let answer: Answer;
   try {
-    const onDeltas = publisher.push.bind(publisher);
-    generated = await engine.generate({ id, request, traceparent, tenant }, onDeltas, stop.signal);
+    answer = isEmbeddingRequest(request)
+      ? await engine.embed({ id, request, traceparent }, stop.signal)
+      : await engine.generate(
+          { id, request, traceparent, tenant },
+          publisher.push.bind(publisher),
+          stop.signal,
+        );
   } catch (error) {
     if (!(error instanceof EngineDied))
       return commitEnd(options, publisher, "failed", null, toJobError(error));
@@ -58,16 +67,14 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     if (record.crashes + 1 < MAX_CRASHES) return handBack(options, { engineCrashed: true });
     return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
   }
-  if (generated.result.finishReason !== null) {
-    return commitEnd(options, publisher, "completed", generated, null);
-  }
+  if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
   switch (stop.signal.reason as StopReason) {
     case "cancelled":
-      return commitEnd(options, publisher, "cancelled", generated, null);
+      return commitEnd(options, publisher, "cancelled", answer, null);
     case "draining":
       return handBack(options, { engineCrashed: false });
     case "lost":
-      return { end: "lost", generated, error: null };
+      return { end: "lost", answer, error: null };
   }
 }
 
@@ -85,20 +92,20 @@ async function commitEnd(
   { redis, record, retentionSeconds }: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
   publisher: EventPublisher,
   state: TerminalState,
-  generated: Generated | null,
+  answer: Answer | null,
   error: JobError | null,
 ): Promise<AttemptOutcome> {
-  const usage = generated?.usage ?? null;
-  const finishReason = generated?.result.finishReason ?? null;
+  const usage = answer?.usage ?? null;
+  const result = answer?.result ?? null;
+  const finishReason = finishReasonOf(result);
   const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
   const failure: TokenEvent[] =
     error === null ? [] : [{ type: "error", data: { code: error.code, message: error.message } }];
   const events = await publisher.finish([...failure, end]);
-  const result = generated?.result ?? null;
   const job = { state, usage, result, error, events, retentionSeconds };
   const reply = await commitJob(redis, attemptOf(record), job, Date.now());
   // A commit that Redis carried out, and whose reply was cut off, finds its own work when it is sent again.
-  return { end: reply === "committed" || reply === state ? state : "lost", generated, error };
+  return { end: reply === "committed" || reply === state ? state : "lost", answer, error };
 }
 
 async function handBack(
@@ -106,7 +113,17 @@ async function handBack(
   options: { engineCrashed: boolean },
 ): Promise<AttemptOutcome> {
   const { handedBack } = await handBackJob(redis, attemptOf(record), options, Date.now());
-  return { end: handedBack ? "queued" : "lost", generated: null, error: null };
+  return { end: handedBack ? "queued" : "lost", answer: null, error: null };
+}
+
+function isWhole({ result }: Answer): boolean {
+  if (result === null) return false;
+  return "vectors" in result || result.finishReason !== null;
+}
+
+/** Vectors have none. */
+export function finishReasonOf(result: Answer["result"]): FinishReason | null {
+  return result === null || "vectors" in result ? null : result.finishReason;
 }
 
 function attemptOf(record: JobRecord): Attempt {

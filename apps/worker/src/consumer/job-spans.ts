@@ -1,11 +1,17 @@
 import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { JobRecord } from "@quern/shared/contract/job";
+import type { Endpoint, JobRecord } from "@quern/shared/contract/job";
 import { QUEUE_NAME } from "@quern/shared/contract/names";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { contextFromTraceparent, traceparentOf } from "@quern/shared/process/trace-context";
-import type { AttemptOutcome } from "./attempt.ts";
+import { type AttemptOutcome, finishReasonOf } from "./attempt.ts";
 
-/** The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `chat <model>`. */
+/** `gen_ai.operation.name`, as the conventions have it. */
+const OPERATIONS: Record<Endpoint, string> = {
+  "/v1/chat/completions": "chat",
+  "/v1/embeddings": "embeddings",
+};
+
+/** The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `<operation> <model>`. */
 export interface AttemptSpans {
   /** What the engine child hangs its own spans on. */
   readonly traceparent: string | null;
@@ -31,12 +37,13 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
     },
     submitted,
   );
-  const chat = tracer.startSpan(
-    `chat ${record.model}`,
+  const operation = OPERATIONS[record.endpoint];
+  const inference = tracer.startSpan(
+    `${operation} ${record.model}`,
     {
       startTime: nowMs,
       attributes: {
-        [ATTRIBUTES.genAiOperation]: "chat",
+        [ATTRIBUTES.genAiOperation]: operation,
         [ATTRIBUTES.genAiProvider]: "quern",
         [ATTRIBUTES.genAiRequestModel]: record.model,
       },
@@ -44,16 +51,16 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
     trace.setSpan(submitted, process),
   );
   return {
-    traceparent: traceparentOf(chat),
-    end: ({ generated, error, end }) => {
-      if (generated !== null) {
-        chat.setAttributes({
-          [ATTRIBUTES.genAiInputTokens]: generated.usage.promptTokens,
-          [ATTRIBUTES.genAiOutputTokens]: generated.usage.completionTokens,
-          [ATTRIBUTES.genAiFinishReasons]: [generated.result.finishReason ?? end],
+    traceparent: traceparentOf(inference),
+    end: ({ answer, error, end }) => {
+      if (answer !== null) {
+        inference.setAttributes({
+          [ATTRIBUTES.genAiInputTokens]: answer.usage.promptTokens,
+          [ATTRIBUTES.genAiOutputTokens]: answer.usage.completionTokens,
+          [ATTRIBUTES.genAiFinishReasons]: [finishReasonOf(answer.result) ?? end],
         });
       }
-      for (const span of [chat, process]) endSpan(span, error);
+      for (const span of [inference, process]) endSpan(span, error);
     },
   };
 }

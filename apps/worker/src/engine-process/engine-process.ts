@@ -5,12 +5,15 @@ import type { JobError } from "@quern/shared/contract/job";
 import type { Delta } from "../engine/output/delta.ts";
 import type { PromptRequest } from "../engine/prompt/prompt-template.ts";
 import type {
+  Embedded,
+  EmbeddingCommand,
   EngineCommand,
   EngineOptions,
   EngineReport,
   EngineRequest,
   Generated,
   GenerationEvent,
+  InputsRequest,
   LoadedModelFacts,
 } from "../engine/protocol.ts";
 import { explainLoadDeath } from "./load-death.ts";
@@ -32,7 +35,7 @@ export interface ChildSettings {
 export const DEFAULT_LOAD_TIMEOUT_MS = 600_000;
 const DEFAULT_CHILD: ChildSettings = { environment: null, loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS };
 
-/** The child died under this generation. Its text so far is void; the request may be tried again. */
+/** The child died under this request. What it gave so far is void; the request may be tried again. */
 export class EngineDied extends Error {
   override name = "EngineDied";
 }
@@ -42,7 +45,7 @@ interface Pending<Value> {
   reject: (error: Error) => void;
 }
 
-interface PendingGeneration extends Pending<Generated> {
+interface PendingRequest extends Pending<Generated | Embedded> {
   onDeltas: (deltas: Delta[]) => void;
 }
 
@@ -55,8 +58,8 @@ export class EngineProcess {
   /** Resolves with what it died of, or `null` when it was closed. */
   readonly exited: Promise<string | null>;
   readonly #child: ChildProcess;
-  readonly #generations = new Map<string, PendingGeneration>();
-  readonly #counts = new Map<string, Pending<number>>();
+  readonly #requests = new Map<string, PendingRequest>();
+  readonly #counts = new Map<string, Pending<number[]>>();
   #nextCountId = 1;
 
   /**
@@ -125,28 +128,45 @@ export class EngineProcess {
     onDeltas: (deltas: Delta[]) => void,
     signal: AbortSignal,
   ): Promise<Generated> {
-    const { id } = request;
-    if (this.#generations.has(id)) throw new Error(`generation ${id} runs already`);
+    return (await this.#run({ type: "generate", ...request }, onDeltas, signal)) as Generated;
+  }
+
+  /** Likewise; what was cancelled has no result. */
+  async embed(request: EmbeddingCommand, signal: AbortSignal): Promise<Embedded> {
+    return (await this.#run({ type: "embed", ...request }, () => {}, signal)) as Embedded;
+  }
+
+  async #run(
+    command: Extract<EngineCommand, { type: "generate" | "embed" }>,
+    onDeltas: (deltas: Delta[]) => void,
+    signal: AbortSignal,
+  ): Promise<Generated | Embedded> {
+    const { id } = command;
+    if (this.#requests.has(id)) throw new Error(`request ${id} runs already`);
     const cancel = () => send(this.#child, { type: "cancel", id });
     try {
-      return await new Promise<Generated>((resolve, reject) => {
-        this.#generations.set(id, { resolve, reject, onDeltas });
-        if (!send(this.#child, { type: "generate", ...request })) {
-          reject(new EngineDied("the engine is gone"));
-        }
+      return await new Promise<Generated | Embedded>((resolve, reject) => {
+        this.#requests.set(id, { resolve, reject, onDeltas });
+        if (!send(this.#child, command)) reject(new EngineDied("the engine is gone"));
         if (signal.aborted) cancel();
         else signal.addEventListener("abort", cancel, { once: true });
       });
     } finally {
       signal.removeEventListener("abort", cancel);
-      this.#generations.delete(id);
+      this.#requests.delete(id);
     }
   }
 
   /** @throws EngineDied, or a QuernError when the template refuses the messages. */
-  countPromptTokens(request: PromptRequest): Promise<number> {
+  async countPromptTokens(request: PromptRequest): Promise<number> {
+    const [tokens = 0] = await this.countTokens(request);
+    return tokens;
+  }
+
+  /** Of the prompt, or of each input. @throws EngineDied, or a QuernError when the model can't read the request. */
+  countTokens(request: PromptRequest | InputsRequest): Promise<number[]> {
     const id = String(this.#nextCountId++);
-    return new Promise<number>((resolve, reject) => {
+    return new Promise<number[]>((resolve, reject) => {
       this.#counts.set(id, { resolve, reject });
       if (!send(this.#child, { type: "count", id, request })) reject(new EngineDied("the engine is gone"));
     }).finally(() => this.#counts.delete(id));
@@ -163,10 +183,10 @@ export class EngineProcess {
   #hear(report: EngineReport): void {
     switch (report.type) {
       case "stepped":
-        for (const event of report.events) this.#hearGeneration(event);
+        for (const event of report.events) this.#hearRequest(event);
         return;
       case "counted":
-        this.#counts.get(report.id)?.resolve(report.promptTokens);
+        this.#counts.get(report.id)?.resolve(report.tokens);
         return;
       case "count_refused":
         this.#counts.get(report.id)?.reject(fromJobError(report.error));
@@ -177,15 +197,16 @@ export class EngineProcess {
     }
   }
 
-  #hearGeneration(event: GenerationEvent): void {
-    const pending = this.#generations.get(event.id);
+  #hearRequest(event: GenerationEvent): void {
+    const pending = this.#requests.get(event.id);
     if (event.type === "deltas") pending?.onDeltas(event.deltas);
     else if (event.type === "generated") pending?.resolve(event.generated);
+    else if (event.type === "embedded") pending?.resolve(event.embedded);
     else pending?.reject(fromJobError(event.error));
   }
 
   #rejectAll(error: EngineDied): void {
-    for (const pending of [...this.#generations.values(), ...this.#counts.values()]) pending.reject(error);
+    for (const pending of [...this.#requests.values(), ...this.#counts.values()]) pending.reject(error);
   }
 }
 

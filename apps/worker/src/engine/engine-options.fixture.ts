@@ -4,6 +4,7 @@ import type { EngineOptions } from "./protocol.ts";
 export function engineOptions(modelPath: string, changes: Partial<EngineOptions> = {}): EngineOptions {
   return {
     modelPath,
+    kind: "chat",
     slots: 1,
     contextTokens: 256,
     threads: 1,

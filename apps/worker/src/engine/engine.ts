@@ -2,7 +2,7 @@ import { cacheKey } from "./cache-key.ts";
 import type { Driver } from "./driver/driver.ts";
 import { JobChoices } from "./job-choices.ts";
 import { toJobError } from "./job-error.ts";
-import type { LoadedModel } from "./load-model.ts";
+import type { LoadedChatModel } from "./load-model.ts";
 import type { PromptReader } from "./prompt/prompt-reader.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
 import { systemPrefix } from "./prompt/system-prefix.ts";
@@ -32,7 +32,11 @@ export class Engine {
   readonly #reading = new Map<string, boolean>();
 
   /** Ready when the caches of the declared system prompts are. */
-  static async start(loaded: LoadedModel, options: EngineOptions, observer: EngineObserver): Promise<Engine> {
+  static async start(
+    loaded: LoadedChatModel,
+    options: EngineOptions,
+    observer: EngineObserver,
+  ): Promise<Engine> {
     const reader = new RequestReader(loaded, options);
     return new Engine(
       loaded,
@@ -44,7 +48,7 @@ export class Engine {
   }
 
   private constructor(
-    loaded: LoadedModel,
+    loaded: LoadedChatModel,
     options: EngineOptions,
     observer: EngineObserver,
     reader: RequestReader,

@@ -1,12 +1,15 @@
 import { trace } from "@opentelemetry/api";
 import { contextFromTraceparent } from "@quern/shared/process/trace-context";
-import type { Generated } from "./protocol.ts";
+import type { Embedded, Generated } from "./protocol.ts";
 
 /**
  * The two spans of a generation, recorded when it ended: `prefill` from its slot to the first token, `decode` from
- * there to the last. No span is held open while it runs, so a step costs the same with traces and without.
+ * there to the last. What only reads (embeddings) has the first one. No span is held open while it runs, so a step costs the same with traces and without.
  */
-export function recordGenerationSpans(traceparent: string | null, { usage, timings }: Generated): void {
+export function recordGenerationSpans(
+  traceparent: string | null,
+  { usage, timings }: Generated | Embedded,
+): void {
   const tracer = trace.getTracer("quern-engine");
   const parent = contextFromTraceparent(traceparent);
   const { slotAtMs, firstTokenAtMs, endedAtMs } = timings;

@@ -8,6 +8,7 @@ import { settleFlashAttention } from "../fit/settle-flash-attention.ts";
 import { planFor, requireFit } from "../fit/settle-plan.ts";
 import type { Driver } from "./driver/driver.ts";
 import { openDriver } from "./driver/open-driver.ts";
+import { embeddingContextBytes } from "./embedding/embedding-context.ts";
 import { explainLoadFailure } from "./load-failure.ts";
 import { type OpenDevice, openDevice } from "./open-device.ts";
 import type { EngineOptions, LoadedModelFacts } from "./protocol.ts";
@@ -15,8 +16,23 @@ import type { EngineOptions, LoadedModelFacts } from "./protocol.ts";
 export interface LoadedModel extends AsyncDisposable {
   readonly llama: Llama;
   readonly model: LlamaModel;
-  readonly driver: Driver;
+  /** null: an embedding model, whose context is its embedder's. */
+  readonly driver: Driver | null;
   readonly facts: LoadedModelFacts;
+}
+
+export type LoadedChatModel = LoadedModel & { readonly driver: Driver };
+
+export function isChatModel(loaded: LoadedModel): loaded is LoadedChatModel {
+  return loaded.driver !== null;
+}
+
+/** @throws as `loadModel` does, and for an embedding model. */
+export async function loadChatModel(options: EngineOptions): Promise<LoadedChatModel> {
+  const loaded = await loadModel(options);
+  if (isChatModel(loaded)) return loaded;
+  await loaded[Symbol.asyncDispose]();
+  throw new Error(`${options.modelPath} is loaded as an embedding model, which has no slots`);
 }
 
 /**
@@ -32,13 +48,25 @@ export async function loadModel(options: EngineOptions): Promise<LoadedModel> {
     const adapterBytes = await checkAdapters(options.loras, header);
     const opened = await openDevice(options, (message) => complaints.push(message));
     const flashAttention = settleFlashAttention(options, header, opened.device);
-    const request = { ...options, flashAttention, adapterBytes };
+    const request = {
+      ...options,
+      flashAttention,
+      adapterBytes,
+      ...(isEmbedding(options) ? ONE_CONTEXT : {}),
+    };
     plan = planFor(header, request, opened.memories);
     if (plan !== null) requireFit(plan, header, request, opened.memories);
     return await load(request, header, opened, plan);
   } catch (error) {
     throw await explainLoadFailure(error, complaints, options.modelPath, plan);
   }
+}
+
+/** What an embedding model's memory holds, whatever its slots. */
+const ONE_CONTEXT = { slots: 1, kvType: "f16" } as const;
+
+function isEmbedding({ kind }: EngineOptions): boolean {
+  return kind === "embedding";
 }
 
 async function load(
@@ -53,6 +81,20 @@ async function load(
     // Without the check a file with NaN weights loads, and silently answers nonsense.
     checkTensors: true,
   });
+  const facts = (contextBytes: number) => factsOf(header, model, contextBytes, device, plan);
+  if (isEmbedding(options)) {
+    const contextBytes = await embeddingContextBytes(model, options);
+    return {
+      llama,
+      model,
+      driver: null,
+      facts: { ...facts(contextBytes), driver: null },
+      [Symbol.asyncDispose]: async () => {
+        await model.dispose();
+        await llama.dispose();
+      },
+    };
+  }
   const kvType = options.kvType === "q8_0" ? "Q8_0" : "F16";
   const context = await model.createContext({
     sequences: options.slots,
@@ -72,7 +114,7 @@ async function load(
     llama,
     model,
     driver,
-    facts: { ...factsOf(header, model, context, device, plan), driver: driver.name },
+    facts: { ...facts(bytesOf(context)), driver: driver.name },
     [Symbol.asyncDispose]: async () => {
       await context.dispose();
       await model.dispose();
@@ -84,14 +126,11 @@ async function load(
 function factsOf(
   header: GgufHeader,
   model: LlamaModel,
-  context: LlamaContext,
+  contextBytes: number,
   device: string,
   plan: MemoryPlan | null,
 ): Omit<LoadedModelFacts, "driver"> {
   const { architecture, parameterCount, expertCount, expertUsedCount, fileType } = header;
-  const [weightsBytes = 0, contextBytes = 0] = [model.memoryUsage, context.memoryUsage].map(
-    ({ ram, vram }) => ram + vram,
-  );
   return {
     architecture,
     parameters: parameterCount,
@@ -100,10 +139,15 @@ function factsOf(
     quantization: fileType === null ? null : (GgufFileType[fileType]?.replace(/^(MOSTLY|ALL)_/, "") ?? null),
     trainedContextTokens: model.trainContextSize,
     fileBytes: model.size,
-    weightsBytes,
+    weightsBytes: bytesOf(model),
     contextBytes,
+    embeddingDimensions: model.embeddingVectorSize,
     device,
     gpuLayers: model.gpuLayers,
     memory: plan === null ? null : describePlan(plan),
   };
+}
+
+function bytesOf({ memoryUsage: { ram, vram } }: LlamaModel | LlamaContext): number {
+  return ram + vram;
 }

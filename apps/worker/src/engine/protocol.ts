@@ -1,3 +1,4 @@
+import type { EmbeddingRequest, EmbeddingResult } from "@quern/shared/contract/embedding";
 import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
@@ -10,6 +11,8 @@ import type { PromptRequest } from "./prompt/prompt-template.ts";
 
 export interface EngineOptions {
   modelPath: string;
+  /** `embedding`: it makes vectors only, and needs no slots. */
+  kind: ModelDescription["kind"];
   slots: number;
   /** Prompt and completion of one slot together. */
   contextTokens: number;
@@ -44,8 +47,17 @@ export interface EngineRequest {
   tenant: string;
 }
 
+/** As an EngineRequest, for vectors. They leave nothing behind that another tenant could profit from. */
+export interface EmbeddingCommand {
+  id: string;
+  request: EmbeddingRequest;
+  traceparent: string | null;
+}
+
 /** What loading taught about the model. */
 export interface LoadedModelFacts {
+  /** Numbers of a vector. */
+  embeddingDimensions: number;
   architecture: string;
   parameters: number;
   /** Those that one token passes through: all of a dense model's. */
@@ -57,7 +69,8 @@ export interface LoadedModelFacts {
   fileBytes: number;
   weightsBytes: number;
   contextBytes: number;
-  driver: "batch" | "sequence";
+  /** null: an embedding model has none. */
+  driver: "batch" | "sequence" | null;
   /** `cpu`, or what computes (cuda, metal, vulkan) and which one if it is pinned: `cuda:0`. */
   device: string;
   /** Layers on the GPU, the output head being one. */
@@ -80,16 +93,28 @@ export interface Generated {
   timings: GenerationTimings;
 }
 
+/** Texts to be embedded. */
+export type InputsRequest = Pick<EmbeddingRequest, "inputs">;
+
+/** All vectors, or none when it was cancelled; the usage tells how far it came. */
+export interface Embedded {
+  result: EmbeddingResult | null;
+  usage: Usage;
+  timings: GenerationTimings;
+}
+
 export type EngineCommand =
   | { type: "load"; options: EngineOptions }
   | ({ type: "generate" } & EngineRequest)
+  | ({ type: "embed" } & EmbeddingCommand)
   | { type: "cancel"; id: string }
-  | { type: "count"; id: string; request: PromptRequest }
+  | { type: "count"; id: string; request: PromptRequest | InputsRequest }
   | { type: "close" };
 
 export type GenerationEvent =
   | { type: "deltas"; id: string; deltas: Delta[] }
   | { type: "generated"; id: string; generated: Generated }
+  | { type: "embedded"; id: string; embedded: Embedded }
   | { type: "refused"; id: string; error: JobError };
 
 export type EngineReport =
@@ -97,5 +122,6 @@ export type EngineReport =
   | { type: "load_failed"; error: JobError }
   /** All that one step brought about. */
   | { type: "stepped"; events: GenerationEvent[] }
-  | { type: "counted"; id: string; promptTokens: number }
+  /** Of the prompt, or of each input. */
+  | { type: "counted"; id: string; tokens: number[] }
   | { type: "count_refused"; id: string; error: JobError };

@@ -4,7 +4,7 @@ import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { Generation } from "./generation.ts";
 import { GrammarCache } from "./grammar/grammar-cache.ts";
 import { outputGrammar } from "./grammar/output-grammar.ts";
-import type { LoadedModel } from "./load-model.ts";
+import type { LoadedChatModel } from "./load-model.ts";
 import { GenerationOutput } from "./output/generation-output.ts";
 import type { TokenBytes } from "./output/logprob-trail.ts";
 import { tokenBytes } from "./output/token-bytes.ts";
@@ -20,14 +20,14 @@ const EVERYONE = "";
 /** Makes of a request what the step loop runs: its prompt in tokens, its grammar, the stages its output passes. */
 export class RequestReader {
   readonly readPrompt: PromptReader;
-  readonly #loaded: LoadedModel;
+  readonly #loaded: LoadedChatModel;
   readonly #options: EngineOptions;
   readonly #grammars: GrammarCache;
   readonly #tokenBytes: TokenBytes;
   readonly #tokenize: (text: string) => Token[];
   readonly #closing: readonly Token[];
 
-  constructor(loaded: LoadedModel, options: EngineOptions) {
+  constructor(loaded: LoadedChatModel, options: EngineOptions) {
     const { model } = loaded;
     this.#loaded = loaded;
     this.#options = options;

@@ -1,7 +1,7 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { Engine } from "./engine.ts";
 import { engineOptions } from "./engine-options.fixture.ts";
-import { loadModel } from "./load-model.ts";
+import { loadChatModel } from "./load-model.ts";
 import type { Delta } from "./output/delta.ts";
 import type { EngineOptions, Generated, GenerationEvent } from "./protocol.ts";
 import type { StepRecord } from "./step-loop.ts";
@@ -28,7 +28,7 @@ export async function startEngine(
   changes: Partial<EngineOptions> = {},
 ): Promise<RunningEngine> {
   const options = engineOptions(modelPath, { contextTokens: 1024, thinking: "optional", ...changes });
-  const loaded = await loadModel(options);
+  const loaded = await loadChatModel(options);
   const requests = new Map<string, RunningRequest & Omit<PromiseWithResolvers<Generated>, "promise">>();
   const steps: StepRecord[] = [];
   const listeners: ((step: StepRecord) => void)[] = [];
@@ -36,7 +36,7 @@ export async function startEngine(
     const request = requests.get(event.id);
     if (event.type === "deltas") request?.deltas.push(...event.deltas);
     else if (event.type === "generated") request?.resolve(event.generated);
-    else request?.reject(event.error);
+    else if (event.type === "refused") request?.reject(event.error);
   };
   const engine = await Engine.start(loaded, options, {
     report: (events) => events.forEach(hear),

@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 
 /**
- * Answers gateways that ask how many tokens a prompt has. A question that comes while the engine is away stays
+ * Answers gateways that ask how many tokens a prompt or a text has. A question that comes while the engine is away stays
  * unanswered: the gateway then accepts the job, and its attempt judges it.
  */
 export async function answerTokenCounts(
@@ -24,11 +24,11 @@ export async function answerTokenCounts(
     const { questionId, replyChannel, request } = tokenCountQuestionSchema.parse(JSON.parse(message));
     const engine = engines.current;
     if (engine === null) return;
-    const counted = await engine.countPromptTokens(request).then(
-      (promptTokens) => ({ promptTokens, refusal: null }),
+    const counted = await engine.countTokens(request).then(
+      (tokens) => ({ tokens, refusal: null }),
       (error) => {
         if (!(error instanceof QuernError)) throw error;
-        return { promptTokens: null, refusal: error.message };
+        return { tokens: null, refusal: error.message };
       },
     );
     const reply: TokenCountAnswer = { questionId, ...counted };

@@ -1,9 +1,21 @@
 import { z } from "zod";
+import { type EmbeddingRequest, embeddingRequestSchema, embeddingResultSchema } from "./embedding.ts";
 import { generationRequestSchema, generationResultSchema, usageSchema } from "./generation.ts";
 import { jobStateSchema } from "./lifecycle.ts";
 
-export const ENDPOINTS = ["/v1/chat/completions"] as const;
+export const ENDPOINTS = ["/v1/chat/completions", "/v1/embeddings"] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
+
+/** What a job is asked for: text, or vectors. */
+const jobRequestSchema = z.union([generationRequestSchema, embeddingRequestSchema]);
+export type JobRequest = z.infer<typeof jobRequestSchema>;
+
+export function isEmbeddingRequest(request: JobRequest): request is EmbeddingRequest {
+  return "inputs" in request;
+}
+
+const jobResultSchema = z.union([generationResultSchema, embeddingResultSchema]);
+export type JobResult = z.infer<typeof jobResultSchema>;
 
 export const jobErrorSchema = z.object({
   code: z.string(),
@@ -30,7 +42,7 @@ export const jobRecordSchema = z.object({
   /** How many of its attempts ended in the death of their engine. */
   crashes: z.int().nonnegative(),
   cancelRequested: z.boolean(),
-  request: generationRequestSchema,
+  request: jobRequestSchema,
   metadata: metadataSchema,
   traceparent: z.string().nullable(),
   createdAtMs: z.int(),
@@ -39,7 +51,7 @@ export const jobRecordSchema = z.object({
   firstTokenAtMs: z.int().nullable(),
   endedAtMs: z.int().nullable(),
   usage: usageSchema.nullable(),
-  result: generationResultSchema.nullable(),
+  result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),
 });
 export type JobRecord = z.infer<typeof jobRecordSchema>;

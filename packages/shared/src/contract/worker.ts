@@ -4,6 +4,10 @@ import { z } from "zod";
 export const modelDescriptionSchema = z.object({
   model: z.string(),
   aliases: z.array(z.string()),
+  /** `embedding`: it gives vectors and no text. What was written before there was the field are chat models. */
+  kind: z.enum(["chat", "embedding"]).default("chat"),
+  /** Numbers of a vector; null: a worker that told none. */
+  embeddingDimensions: z.int().positive().nullable().default(null),
   /** GGUF `general.architecture`: qwen2, qwen2moe, qwen3, qwen3moe, … */
   architecture: z.string(),
   parameters: z.int().nonnegative(),

@@ -83,19 +83,6 @@ export function findModel({ entries }: Catalogue, spec: string): CatalogueEntry 
   );
 }
 
-/**
- * As `findModel`, for a model that is to be served.
- * @throws QuernError `config_invalid` for one that writes no text.
- */
-export function findServableModel(catalogue: Catalogue, spec: string): CatalogueEntry {
-  const entry = findModel(catalogue, spec);
-  if (entry.kind === "chat") return entry;
-  throw new QuernError(
-    "config_invalid",
-    `${entry.alias} gives embeddings and writes no text: Quern serves chat models only. Name one of those, as "quern models list" has them`,
-  );
-}
-
 /** More names than this would hide the one that was meant. */
 const MAX_SUGGESTIONS = 8;
 

@@ -16,9 +16,7 @@ function refusal(body: unknown): Pick<QuernError, "code" | "param" | "message"> 
 test("one text or several, in their order", () => {
   expect(parseEmbeddingsRequest({ model: "m", input: "Hi" })).toEqual({
     model: "m",
-    inputs: ["Hi"],
-    dimensions: null,
-    encoding: "float",
+    embedding: { inputs: ["Hi"], dimensions: null, encoding: "float" },
   });
   const body: EmbeddingCreateParams = {
     model: "m",
@@ -29,9 +27,7 @@ test("one text or several, in their order", () => {
   };
   expect(parseEmbeddingsRequest(body)).toEqual({
     model: "m",
-    inputs: ["b", "a"],
-    dimensions: 256,
-    encoding: "base64",
+    embedding: { inputs: ["b", "a"], dimensions: 256, encoding: "base64" },
   });
 });
 
@@ -49,7 +45,9 @@ test.each([[[1, 2, 3]], [[[1, 2], [3]]], [["Hi", [1]]]])("token ids %j are no te
 });
 
 test("as many inputs as OpenAI takes, and no more", () => {
-  expect(parseEmbeddingsRequest({ model: "m", input: Array(2_048).fill("x") }).inputs).toHaveLength(2_048);
+  expect(parseEmbeddingsRequest({ model: "m", input: Array(2_048).fill("x") }).embedding.inputs).toHaveLength(
+    2_048,
+  );
   expect(refusal({ model: "m", input: Array(2_049).fill("x") })).toMatchObject({
     param: "input",
     message: expect.stringMatching(/1 to 2048/),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { EmbeddingRequest } from "../contract/embedding.ts";
 import { QuernError } from "../contract/errors.ts";
 import { parseOrRefuse } from "./first-fault.ts";
 import { refuseUnstorable } from "./unstorable.ts";
@@ -8,7 +9,7 @@ const text = z.string().min(1, "must not be empty");
 const MAX_INPUTS = 2_048;
 
 /** The body of OpenAI's `POST /v1/embeddings`. https://platform.openai.com/docs/api-reference/embeddings/create */
-const embeddingsBodySchema = z.strictObject({
+export const embeddingsBodySchema = z.strictObject({
   model: z.string().min(1, "must not be empty"),
   input: z.union([text, z.array(text).min(1).max(MAX_INPUTS)], {
     error: `must be a text that is not empty, or an array of 1 to ${MAX_INPUTS} of them`,
@@ -21,11 +22,7 @@ const embeddingsBodySchema = z.strictObject({
 
 export interface EmbeddingsRequest {
   model: string;
-  /** At least one, in the order of the answer. */
-  inputs: string[];
-  /** null: as many as the model has. */
-  dimensions: number | null;
-  encoding: "float" | "base64";
+  embedding: EmbeddingRequest;
 }
 
 /**
@@ -38,9 +35,11 @@ export function parseEmbeddingsRequest(input: unknown): EmbeddingsRequest {
   refuseUnstorable(body);
   return {
     model: body.model,
-    inputs: typeof body.input === "string" ? [body.input] : body.input,
-    dimensions: body.dimensions ?? null,
-    encoding: body.encoding_format ?? "float",
+    embedding: {
+      inputs: typeof body.input === "string" ? [body.input] : body.input,
+      dimensions: body.dimensions ?? null,
+      encoding: body.encoding_format ?? "float",
+    },
   };
 }
 

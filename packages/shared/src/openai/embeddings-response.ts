@@ -1,40 +1,38 @@
+import type { EmbeddingResult } from "../contract/embedding.ts";
+import type { Usage } from "../contract/generation.ts";
+
 export interface EmbeddingsResponse {
   object: "list";
   data: { object: "embedding"; index: number; embedding: number[] | string }[];
   model: string;
-  usage: { prompt_tokens: number; total_tokens: number };
-}
-
-export interface Embedded {
-  model: string;
-  /** One for each input, in the order of the inputs. */
-  vectors: readonly (readonly number[])[];
   /** Of all inputs together. */
-  promptTokens: number;
-  encoding: "float" | "base64";
+  usage: { prompt_tokens: number; total_tokens: number };
 }
 
 export function toEmbeddingsResponse({
   model,
-  vectors,
-  promptTokens,
-  encoding,
-}: Embedded): EmbeddingsResponse {
+  result: { vectors, encoding },
+  usage: { promptTokens },
+}: {
+  model: string;
+  result: EmbeddingResult;
+  usage: Usage;
+}): EmbeddingsResponse {
   return {
     object: "list",
     data: vectors.map((vector, index) => ({
       object: "embedding",
       index,
-      embedding: encoding === "base64" ? toBase64(vector) : [...vector],
+      // Base64 of 32-bit floats is OpenAI's form too, and what its clients ask for by themselves.
+      embedding: encoding === "base64" ? vector : toNumbers(vector),
     })),
     model,
     usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
   };
 }
 
-/** OpenAI's form, which its clients ask for by themselves: 32-bit floats, the low byte first. */
-function toBase64(vector: readonly number[]): string {
-  const bytes = Buffer.alloc(vector.length * Float32Array.BYTES_PER_ELEMENT);
-  for (const [i, value] of vector.entries()) bytes.writeFloatLE(value, i * Float32Array.BYTES_PER_ELEMENT);
-  return bytes.toString("base64");
+function toNumbers(vector: string): number[] {
+  const bytes = Buffer.from(vector, "base64");
+  const size = Float32Array.BYTES_PER_ELEMENT;
+  return Array.from({ length: bytes.length / size }, (_, i) => bytes.readFloatLE(i * size));
 }

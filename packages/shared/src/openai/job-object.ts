@@ -1,5 +1,6 @@
 import type { JobSummary } from "../contract/job.ts";
-import { type ChatCompletion, type ChatUsage, toChatCompletion, toChatUsage } from "./chat-response.ts";
+import { type ChatUsage, toChatUsage } from "./chat-response.ts";
+import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
 
 /** A job as the API shows it. Times are Unix seconds with milliseconds after the point. */
@@ -26,7 +27,7 @@ export interface JobObject {
 export interface JobResponse {
   status_code: number;
   request_id: string;
-  body: ChatCompletion | ErrorBody;
+  body: EndpointResponse | ErrorBody;
 }
 
 export function toJobObject(record: JobSummary, queuePosition: number | null): JobObject {
@@ -55,11 +56,9 @@ export function toJobObject(record: JobSummary, queuePosition: number | null): J
  * output; what went wrong on our side is none.
  */
 function responseOf(record: JobSummary): JobResponse | null {
-  const { id, model, createdAtMs, result, usage, error } = record;
-  if (result !== null && usage !== null) {
-    const body = toChatCompletion({ jobId: id, model, createdAtMs, result, usage });
-    return { status_code: 200, request_id: id, body };
-  }
+  const { id, error } = record;
+  const body = toEndpointResponse(record);
+  if (body !== null) return { status_code: 200, request_id: id, body };
   if (error === null || httpStatusOf(error.code) >= 500) return null;
   return { status_code: httpStatusOf(error.code), request_id: id, body: toErrorBody(error) };
 }

@@ -12,7 +12,7 @@ test("metadata may be left out", () => {
 
 test.each([
   [{}, "endpoint"],
-  [{ ...body, endpoint: "/v1/embeddings" }, "endpoint"],
+  [{ ...body, endpoint: "/v1/images/generations" }, "endpoint"],
   [{ ...body, body: "{}" }, "body"],
   [{ ...body, metadata: { a: 1 } }, "metadata.a"],
   [{ ...body, metadata: { a: "x".repeat(513) } }, "metadata.a"],

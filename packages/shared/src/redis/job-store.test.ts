@@ -99,7 +99,7 @@ test("text survives the trip whatever is in it", async () => {
   const attempt = { jobId: job.id, epoch: 1 };
   const said = { ...result, text: content };
   await commitJob(redis, attempt, completed([{ seq: 2, event: text(content) }], { result: said }), 3_000);
-  expect((await readJob(redis, job.id))?.result?.text).toBe(content);
+  expect((await readJob(redis, job.id))?.result).toEqual(said);
   expect((await readEvents(redis, job.id, null)).at(-1)?.event).toEqual(text(content));
 });
 

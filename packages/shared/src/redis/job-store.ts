@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
-import type { GenerationResult, Usage } from "../contract/generation.ts";
-import type { JobError, JobRecord, NewJob } from "../contract/job.ts";
+import type { Usage } from "../contract/generation.ts";
+import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts";
 import type { JobState, TerminalState } from "../contract/lifecycle.ts";
 import { eventsKey, jobIndexKey, jobKey } from "../contract/names.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
@@ -92,7 +92,7 @@ export async function appendEvents(
 export interface JobEnd {
   state: TerminalState;
   usage: Usage | null;
-  result: GenerationResult | null;
+  result: JobResult | null;
   error: JobError | null;
   /** What is not yet published, `end` the last. */
   events: SequencedEvent[];

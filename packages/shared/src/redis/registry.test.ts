@@ -33,6 +33,8 @@ function registration(id: string, changes: Partial<WorkerRegistration> = {}): Wo
     description: {
       model: "tiny-qwen3",
       aliases: ["tiny"],
+      kind: "chat",
+      embeddingDimensions: 64,
       architecture: "qwen3",
       parameters: 1_000,
       experts: null,

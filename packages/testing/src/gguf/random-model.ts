@@ -8,7 +8,7 @@ import {
   TINY_SHAPE,
   tensorTypeOf,
 } from "./architecture.ts";
-import { type GgufContent, type Tensor, writeGguf } from "./gguf-writer.ts";
+import { type GgufContent, type MetadataValue, type Tensor, writeGguf } from "./gguf-writer.ts";
 import { modelMetadata } from "./model-metadata.ts";
 import type { TensorType } from "./quantize.ts";
 import { RandomSource } from "./random-source.ts";
@@ -21,6 +21,8 @@ export interface RandomModelOptions extends Partial<ModelShape> {
   weights?: TensorType;
   /** Tokens, unused ones included; never fewer than the tokenizer needs. */
   vocabulary?: number;
+  /** Beside what every model's file says, and instead of it. */
+  metadata?: ReadonlyMap<string, MetadataValue>;
 }
 
 /** A valid model that says reproducible nonsense. */
@@ -30,12 +32,15 @@ export async function writeRandomModel(path: string, options: RandomModelOptions
 
 /** What a file of it holds. */
 export function randomModel(options: RandomModelOptions): GgufContent {
-  const { name, seed = 1, weights = "f32", vocabulary = 0, ...given } = options;
+  const { name, seed = 1, weights = "f32", vocabulary = 0, metadata = new Map(), ...given } = options;
   const shape: ModelShape = { ...TINY_SHAPE, ...given };
   const tokenizer = createTokenizer({ size: vocabulary });
   const random = new RandomSource(seed);
   return {
-    metadata: modelMetadata(name ?? `random-${shape.architecture}`, shape, tokenizer, weights),
+    metadata: new Map([
+      ...modelMetadata(name ?? `random-${shape.architecture}`, shape, tokenizer, weights),
+      ...metadata,
+    ]),
     tensors: planTensors(shape, tokenizer.size).map(
       (plan): Tensor => ({
         name: plan.name,

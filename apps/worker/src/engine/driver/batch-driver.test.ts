@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Token } from "node-llama-cpp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { LoadedModel } from "../load-model.ts";
+import type { LoadedChatModel } from "../load-model.ts";
 import type { SamplerOptions } from "../sampling.ts";
 import {
   emptySlots,
@@ -24,7 +24,7 @@ import type { Sampler } from "./driver.ts";
 const STEPS = 16;
 
 describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (modelPath) => {
-  let loaded: LoadedModel;
+  let loaded: LoadedChatModel;
   let folder: string;
   const samplers: Sampler[] = [];
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Token } from "node-llama-cpp";
 import { engineOptions } from "../engine-options.fixture.ts";
-import { type LoadedModel, loadModel } from "../load-model.ts";
+import { type LoadedChatModel, loadChatModel } from "../load-model.ts";
 import type { EngineOptions } from "../protocol.ts";
 import type { SamplerOptions } from "../sampling.ts";
 import type { Driver, FeedOutcome, Sampler, TokenProbability } from "./driver.ts";
@@ -27,12 +27,12 @@ export function openModel(
   modelPath: string,
   driver: Driver["name"],
   changes: Partial<EngineOptions> = {},
-): Promise<LoadedModel> {
-  return loadModel(engineOptions(modelPath, { driver, slots: SLOTS, contextTokens: 512, ...changes }));
+): Promise<LoadedChatModel> {
+  return loadChatModel(engineOptions(modelPath, { driver, slots: SLOTS, contextTokens: 512, ...changes }));
 }
 
 /** A user's message, as the chat template of the tiny models writes it. */
-export function promptTokens({ model }: LoadedModel, message: string): Token[] {
+export function promptTokens({ model }: LoadedChatModel, message: string): Token[] {
   const text = `<|im_start|>user\n${message}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n`;
   return model.tokenize(text, true);
 }

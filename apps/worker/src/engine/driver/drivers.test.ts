@@ -1,6 +1,6 @@
 import type { Token } from "node-llama-cpp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { LoadedModel } from "../load-model.ts";
+import type { LoadedChatModel } from "../load-model.ts";
 import type { SamplerOptions } from "../sampling.ts";
 import {
   emptySlots,
@@ -36,7 +36,7 @@ describe.each([
   { driver: "batch", modelPath: TINY_MOE_MODEL },
   { driver: "sequence", modelPath: TINY_MOE_MODEL },
 ] as const)("the $driver driver on $modelPath", ({ driver: name, modelPath }) => {
-  let loaded: LoadedModel;
+  let loaded: LoadedChatModel;
   const samplers: Sampler[] = [];
 
   beforeAll(async () => {

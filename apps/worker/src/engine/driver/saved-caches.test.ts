@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import type { Token } from "node-llama-cpp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { LoadedModel } from "../load-model.ts";
+import type { LoadedChatModel } from "../load-model.ts";
 import {
   emptySlots,
   feed,
@@ -18,7 +18,7 @@ import {
 const STEPS = 16;
 
 describe.each(["batch", "sequence"] as const)("caches that the %s driver saves", (name) => {
-  let loaded: LoadedModel;
+  let loaded: LoadedChatModel;
   let folder: string;
   let prompt: Token[];
   let reference: Token[];
