@@ -8,7 +8,12 @@ import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import { familyFacts } from "@quern/shared/models/qwen-families";
 import type { Architecture } from "@quern/testing/gguf/architecture";
-import { FAMILY_ANSWER, FAMILY_THOUGHT, writeFamilyModel } from "@quern/testing/gguf/family-model";
+import {
+  FAMILY_ANSWER,
+  FAMILY_MIDDLE,
+  FAMILY_THOUGHT,
+  writeFamilyModel,
+} from "@quern/testing/gguf/family-model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { engineOptions } from "../apps/worker/src/engine/engine-options.fixture.ts";
 import { EngineProcess } from "../apps/worker/src/engine-process/engine-process.ts";
@@ -37,13 +42,13 @@ test("the catalogue's families need just the architectures that are tried here",
 });
 
 describe.each(examples)("$family as $architecture", ({ family, architecture, entry }) => {
-  const { thinking, toolCalls } = entry;
+  const { thinking, toolCalls, fillInTheMiddle } = entry;
   let path: string;
   let engine: EngineProcess;
 
   beforeAll(async () => {
     path = join(folder, `${family}-${architecture}.gguf`);
-    await writeFamilyModel(path, { family, architecture, thinking, toolCalls });
+    await writeFamilyModel(path, { family, architecture, thinking, toolCalls, fillInTheMiddle });
     engine = await EngineProcess.start(
       engineOptions(path, {
         contextTokens: 1024,
@@ -51,6 +56,7 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
         sampling: entry.sampling,
         thinking,
         toolCalls,
+        fillInTheMiddle,
       }),
       new AbortController().signal,
     );
@@ -91,6 +97,15 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
     expect(result.text.startsWith(FAMILY_ANSWER)).toBe(true);
     const calls = result.toolCalls.map(({ function: { name, arguments: text } }) => [name, JSON.parse(text)]);
     expect(calls).toEqual([["get_weather", { city: "Oslo" }]]);
+  });
+
+  test("fills a gap where it was trained to", async () => {
+    const completion = { prompt: "def add(a, b):", suffix: "print(add(1, 2))" };
+    const filled = generate(ask({ messages: [], completion }));
+    if (!fillInTheMiddle) {
+      return expect(filled).rejects.toMatchObject({ code: "unsupported_parameter", param: "suffix" });
+    }
+    expect((await filled).result).toMatchObject({ text: FAMILY_MIDDLE, reasoning: "", finishReason: "stop" });
   });
 
   test("takes a conversation that called a tool before", async () => {

@@ -54,6 +54,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
     loras: [],
     thinking: "never",
     toolCalls: "none",
+    fillInTheMiddle: false,
     sampling: { thinking: {}, plain: {} },
     prefixSharing: "tenant",
     systemPrompts: [],

@@ -7,6 +7,7 @@ import { requestId } from "./http/request-id.ts";
 import { openApiRoute } from "./openapi/openapi-route.ts";
 import { cancelJobRoute } from "./routes/cancel-job.ts";
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
+import { completionsRoute } from "./routes/completions.ts";
 import { createJobRoute } from "./routes/create-job.ts";
 import { embeddingsRoute } from "./routes/embeddings.ts";
 import { getJobRoute } from "./routes/get-job.ts";
@@ -36,6 +37,7 @@ export function createApp(
 
   const json = jsonBody(options.maxBodyBytes);
   app.post("/v1/chat/completions", json, chatCompletionsRoute(context));
+  app.post("/v1/completions", json, completionsRoute(context));
   app.post("/v1/embeddings", json, embeddingsRoute(context));
   app.post("/v1/jobs", json, createJobRoute(context));
   app.get("/v1/jobs", listJobsRoute(context));

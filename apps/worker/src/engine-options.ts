@@ -44,7 +44,7 @@ export function engineOptions(
       `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
     );
   }
-  const { kind, thinking, sampling, toolCalls, prefixSharing, systemPrompts } = entry;
+  const { kind, thinking, sampling, toolCalls, fillInTheMiddle, prefixSharing, systemPrompts } = entry;
   const kvType = engine.kvType ?? entry.kvType;
   const flashAttention = engine.flashAttention ?? entry.flashAttention;
   checkKvType(entry.alias, kvType, flashAttention, header);
@@ -62,6 +62,7 @@ export function engineOptions(
     thinking,
     sampling,
     toolCalls,
+    fillInTheMiddle,
     prefixSharing,
     systemPrompts,
     stateDir: engine.stateDir,

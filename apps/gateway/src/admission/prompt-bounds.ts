@@ -23,11 +23,11 @@ export async function refuseLongPrompt(
   throw new QuernError(
     "context_length_exceeded",
     `the prompt has ${promptTokens} tokens; with at least one to answer, ${model} takes ${contextTokens - 1}. ` +
-      "Shorten the messages, or serve the model with more context tokens",
-    { param: "messages" },
+      "Shorten it, or serve the model with more context tokens",
+    { param: request.completion === null ? "messages" : "prompt" },
   );
 }
 
-function promptBytes({ messages, tools }: GenerationRequest): number {
-  return Buffer.byteLength(JSON.stringify([messages, tools]));
+function promptBytes({ completion, messages, tools }: GenerationRequest): number {
+  return Buffer.byteLength(JSON.stringify([completion, messages, tools]));
 }

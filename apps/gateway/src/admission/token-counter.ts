@@ -36,9 +36,10 @@ export class TokenCounter {
    */
   async countPrompt(
     model: string,
-    { messages, tools, templateOptions }: GenerationRequest,
+    { completion, messages, tools, templateOptions }: GenerationRequest,
   ): Promise<number | null> {
-    const tokens = await this.#count(model, { messages, tools, templateOptions }, "messages");
+    const request = { completion, messages, tools, templateOptions };
+    const tokens = await this.#count(model, request, completion === null ? "messages" : "prompt");
     return tokens?.[0] ?? null;
   }
 

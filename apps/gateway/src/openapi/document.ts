@@ -1,4 +1,5 @@
 import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
+import { completionBodySchema } from "@quern/shared/openai/completion-request";
 import { embeddingsBodySchema } from "@quern/shared/openai/embeddings-request";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import { z } from "zod";
@@ -7,6 +8,7 @@ import {
   chatRequest,
   chatStream,
   completedJob,
+  completionRequest,
   type DocumentedFailure,
   embeddingList,
   embeddingsRequest,
@@ -15,6 +17,7 @@ import {
   jobEvents,
   jobRequest,
   queuedJob,
+  textCompletion,
 } from "./examples.ts";
 import { schemas as replySchemas } from "./schemas.ts";
 
@@ -25,6 +28,7 @@ const jobRequestSchema = inputSchema(jobBodySchema);
 
 const schemas = {
   ChatRequest: chatRequestSchema,
+  CompletionRequest: inputSchema(completionBodySchema),
   EmbeddingsRequest: inputSchema(embeddingsBodySchema),
   JobRequest: {
     ...jobRequestSchema,
@@ -32,7 +36,9 @@ const schemas = {
       ...(jobRequestSchema.properties as Json),
       body: {
         description: "What the endpoint takes",
-        anyOf: ["ChatRequest", "EmbeddingsRequest"].map((name) => ({ $ref: `#/components/schemas/${name}` })),
+        anyOf: ["ChatRequest", "CompletionRequest", "EmbeddingsRequest"].map((name) => ({
+          $ref: `#/components/schemas/${name}`,
+        })),
       },
     },
   },
@@ -48,7 +54,7 @@ export function openApiDocument(): Json {
       version: "0.1.0",
       license: { name: "MIT", identifier: "MIT" },
       description:
-        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/embeddings`), or submit, " +
+        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`), or submit, " +
         "follow, cancel and pick up later (`/v1/jobs`).",
     },
     servers: [{ url: "http://127.0.0.1:8080" }],
@@ -69,6 +75,28 @@ export function openApiDocument(): Json {
               content: {
                 "application/json": { schema: ref("ChatCompletion"), example: chatCompletion },
                 "text/event-stream": { schema: { type: "string" }, example: chatStream },
+              },
+            },
+            ...errors(400, 403, 404, 410, 413, 500, 503),
+          },
+        },
+      },
+      "/v1/completions": {
+        post: {
+          operationId: "createCompletion",
+          summary: "Have a text gone on from, or a gap filled, and wait",
+          description:
+            "OpenAI's older completions, without a chat template. With `suffix` the gap between both is filled, by models that were trained " +
+            "for it. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. docs/completions.md says more.",
+          requestBody: body("CompletionRequest", completionRequest),
+          responses: {
+            200: {
+              description:
+                "The answer; with `stream: true`, chunks as server-sent events that end with `data: [DONE]`",
+              headers: { "x-quern-job-id": { schema: { type: "string" } } },
+              content: {
+                "application/json": { schema: ref("TextCompletion"), example: textCompletion },
+                "text/event-stream": { schema: { type: "string" } },
               },
             },
             ...errors(400, 403, 404, 410, 413, 500, 503),

@@ -1,5 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { JobSummary } from "@quern/shared/contract/job";
+import { toTextCompletion } from "@quern/shared/openai/completion-response";
 import { toEmbeddingsResponse } from "@quern/shared/openai/embeddings-response";
 import { toErrorBody } from "@quern/shared/openai/error-body";
 import { toJobObject } from "@quern/shared/openai/job-object";
@@ -10,6 +11,27 @@ export const chatRequest = {
   model: "tiny-qwen3",
   messages: [{ role: "user", content: "What is the capital of France?" }],
 };
+
+export const completionRequest = {
+  model: "qwen2.5-coder-7b",
+  prompt: "def add(a, b):\n    ",
+  suffix: "\nprint(add(1, 2))",
+};
+
+export const textCompletion = toTextCompletion({
+  jobId: "job_019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41",
+  model: completionRequest.model,
+  createdAtMs: 1_764_000_000_120,
+  result: {
+    text: "return a + b",
+    reasoning: "",
+    toolCalls: [],
+    finishReason: "stop",
+    logprobs: null,
+    alternatives: [],
+  },
+  usage: { promptTokens: 19, completionTokens: 6, reasoningTokens: 0, cachedTokens: 0 },
+});
 
 export const embeddingsRequest = { model: "qwen3-embedding-0.6b", input: ["Paris", "Oslo"], dimensions: 2 };
 

@@ -119,6 +119,37 @@ export const schemas = {
     },
     usage: ref("Usage"),
   }),
+  TextCompletion: object({
+    id: { type: "string" },
+    object: { const: "text_completion" },
+    created: { type: "integer" },
+    model: { type: "string" },
+    choices: {
+      type: "array",
+      items: object({
+        index: { type: "integer" },
+        text: { type: "string" },
+        logprobs: orNull(
+          object({
+            tokens: { type: "array", items: { type: "string" } },
+            token_logprobs: { type: "array", items: { type: "number" } },
+            top_logprobs: {
+              type: "array",
+              description: "The likeliest tokens of each position, and the one that was taken",
+              items: { type: "object", additionalProperties: { type: "number" } },
+            },
+            text_offset: {
+              type: "array",
+              description: "Where each token begins, in characters (code points) of `text`",
+              items: { type: "integer" },
+            },
+          }),
+        ),
+        finish_reason: { enum: ["stop", "length", null] },
+      }),
+    },
+    usage: ref("Usage"),
+  }),
   EmbeddingList: object({
     object: { const: "list" },
     data: {
@@ -155,7 +186,7 @@ export const schemas = {
       object({
         status_code: { type: "integer" },
         request_id: { type: "string" },
-        body: { anyOf: [ref("ChatCompletion"), ref("EmbeddingList"), ref("Error")] },
+        body: { anyOf: [ref("ChatCompletion"), ref("TextCompletion"), ref("EmbeddingList"), ref("Error")] },
       }),
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),

@@ -1,4 +1,4 @@
-import { ChatChunks } from "@quern/shared/openai/chat-chunks";
+import { chatChunks } from "@quern/shared/openai/chat-chunks";
 import { parseChatRequest } from "@quern/shared/openai/chat-request";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
@@ -16,7 +16,7 @@ export function chatCompletionsRoute(context: RouteContext): RequestHandler {
     const awaited = await submitAwaited(context, response, { tenant, endpoint, model, request: generation });
     if (!stream) return replyWhole(context, awaited, response);
     const { id: jobId, model: servedModel, createdAtMs } = awaited.job;
-    const chunks = new ChatChunks({ jobId, model: servedModel, createdAtMs, includeUsage });
+    const chunks = chatChunks({ jobId, model: servedModel, createdAtMs, includeUsage });
     return streamAnswer(context, awaited, chunks, response);
   };
 }

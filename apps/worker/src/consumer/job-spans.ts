@@ -8,6 +8,7 @@ import { type AttemptOutcome, finishReasonOf } from "./attempt.ts";
 /** `gen_ai.operation.name`, as the conventions have it. */
 const OPERATIONS: Record<Endpoint, string> = {
   "/v1/chat/completions": "chat",
+  "/v1/completions": "text_completion",
   "/v1/embeddings": "embeddings",
 };
 

@@ -15,6 +15,7 @@ export function engineOptions(modelPath: string, changes: Partial<EngineOptions>
     loras: [],
     thinking: "never",
     toolCalls: "hermes",
+    fillInTheMiddle: false,
     sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
     prefixSharing: "tenant",
     systemPrompts: [],

@@ -26,6 +26,8 @@ export interface EngineOptions {
   thinking: ModelDescription["thinking"];
   /** How the model writes calls of tools; `none`: it has not learned to. */
   toolCalls: "hermes" | "xml" | "none";
+  /** Whether it was trained to fill the gap between a prefix and a suffix. */
+  fillInTheMiddle: boolean;
   /** The model's sampling where the caller says nothing, per mode. */
   sampling: { thinking: Sampling; plain: Sampling };
   telemetry: boolean;

@@ -7,8 +7,9 @@ import { outputGrammar } from "./grammar/output-grammar.ts";
 import type { LoadedChatModel } from "./load-model.ts";
 import { GenerationOutput } from "./output/generation-output.ts";
 import type { TokenBytes } from "./output/logprob-trail.ts";
+import type { OutputParserOptions } from "./output/output-parser.ts";
 import { tokenBytes } from "./output/token-bytes.ts";
-import { beginOutput, closingTokens, type OutputBegin } from "./prompt/begin-output.ts";
+import { beginOutput, closingTokens } from "./prompt/begin-output.ts";
 import { type PromptReader, promptReader } from "./prompt/prompt-reader.ts";
 import { isThinking } from "./prompt/thinking-mode.ts";
 import type { EngineOptions, EngineRequest } from "./protocol.ts";
@@ -31,7 +32,7 @@ export class RequestReader {
     const { model } = loaded;
     this.#loaded = loaded;
     this.#options = options;
-    this.readPrompt = promptReader(model);
+    this.readPrompt = promptReader(model, options.fillInTheMiddle);
     this.#grammars = new GrammarCache(loaded.llama);
     this.#tokenBytes = tokenBytes(model);
     this.#tokenize = (text) => model.tokenize(text, true);
@@ -46,7 +47,7 @@ export class RequestReader {
   async read({ id, request, tenant }: EngineRequest): Promise<Generation[]> {
     this.#refuseWhatIsNotThere(request);
     const grammar = await this.#grammar(request);
-    const thinking = isThinking(request, this.#options.thinking);
+    const thinking = request.completion === null && isThinking(request, this.#options.thinking);
     const prompt = this.readPrompt(request);
     const begin = beginOutput({
       phase: prompt.outputBegin,
@@ -58,7 +59,7 @@ export class RequestReader {
     });
     const promptTokens = [...prompt.tokens, ...begin.tokens];
     const room = this.#options.contextTokens - promptTokens.length;
-    if (room < 1) throw tooLong(promptTokens.length, this.#options.contextTokens);
+    if (room < 1) throw tooLong(request, promptTokens.length, this.#options.contextTokens);
     const defaults = this.#options.sampling[thinking ? "thinking" : "plain"];
     const budgetTokens = request.thinkingBudgetTokens;
     return Array.from({ length: request.choices }, (_, choice) => ({
@@ -71,7 +72,7 @@ export class RequestReader {
       grammar,
       thinkingBudget: budgetTokens === null ? null : { tokens: budgetTokens, closing: this.#closing },
       topLogprobs: request.topLogprobs,
-      output: this.#output(id, request, begin.phase, choice),
+      output: this.#output(id, request, request.completion === null ? begin.phase : "verbatim", choice),
       cancelled: false,
     }));
   }
@@ -110,7 +111,7 @@ export class RequestReader {
   #output(
     id: string,
     request: GenerationRequest,
-    begin: OutputBegin["phase"],
+    begin: OutputParserOptions["begin"],
     choice: number,
   ): GenerationOutput {
     const callPrefix = `call_${id.replace(/^job_/, "").replaceAll("-", "")}${choice === 0 ? "" : `_${choice}`}`;
@@ -131,11 +132,11 @@ function unsupported(param: string, message: string): QuernError {
   return new QuernError("unsupported_parameter", message, { param });
 }
 
-function tooLong(promptTokens: number, contextTokens: number): QuernError {
+function tooLong({ completion }: GenerationRequest, promptTokens: number, contextTokens: number): QuernError {
   return new QuernError(
     "context_length_exceeded",
     `the prompt has ${promptTokens} tokens; with at least one to answer, this model takes ${contextTokens - 1}. ` +
-      "Shorten the messages, or serve the model with more context tokens",
-    { param: "messages" },
+      "Shorten it, or serve the model with more context tokens",
+    { param: completion === null ? "messages" : "prompt" },
   );
 }

@@ -65,7 +65,13 @@ export const toolChoiceSchema = z.discriminatedUnion("type", [
 export type ToolChoice = z.infer<typeof toolChoiceSchema>;
 
 export const generationRequestSchema = z.object({
-  messages: z.array(templateMessageSchema).min(1),
+  /**
+   * A text to go on from as it stands, instead of messages to answer: no template, no thoughts, no tools. With a suffix
+   * the gap between both is filled, by models that have learned to.
+   */
+  completion: z.object({ prompt: z.string(), suffix: z.string().nullable() }).nullable().default(null),
+  /** At least one, unless there is a `completion`. */
+  messages: z.array(templateMessageSchema),
   tools: z.array(templateToolSchema),
   /** Passed to the chat template as variables; `enable_thinking` is the one Qwen reads. */
   templateOptions: z.record(z.string(), z.unknown()),

@@ -3,7 +3,7 @@ import { type EmbeddingRequest, embeddingRequestSchema, embeddingResultSchema } 
 import { generationRequestSchema, generationResultSchema, usageSchema } from "./generation.ts";
 import { jobStateSchema } from "./lifecycle.ts";
 
-export const ENDPOINTS = ["/v1/chat/completions", "/v1/embeddings"] as const;
+export const ENDPOINTS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
 /** What a job is asked for: text, or vectors. */

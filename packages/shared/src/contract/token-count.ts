@@ -10,7 +10,7 @@ export const tokenCountQuestionSchema = z.object({
   questionId: z.string(),
   replyChannel: z.string(),
   request: z.union([
-    generationRequestSchema.pick({ messages: true, tools: true, templateOptions: true }),
+    generationRequestSchema.pick({ completion: true, messages: true, tools: true, templateOptions: true }),
     embeddingRequestSchema.pick({ inputs: true }),
   ]),
 });

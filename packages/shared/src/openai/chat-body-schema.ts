@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { REASONING_EFFORTS } from "./reasoning-effort.ts";
+import { accepted, nonEmpty, textFields } from "./text-body.ts";
 
 /**
  * The body of OpenAI's `POST /v1/chat/completions`, as far as Quern carries it out, with the fields that other servers
@@ -7,8 +8,6 @@ import { REASONING_EFFORTS } from "./reasoning-effort.ts";
  * `chat_template_kwargs`, `reasoning_content`). What each does stands in `docs/chat-completions.md`.
  * https://platform.openai.com/docs/api-reference/chat/create
  */
-
-const nonEmpty = z.string().min(1, "must not be empty");
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const content = z.union([z.string(), z.array(textPart)], {
@@ -95,21 +94,7 @@ const toolChoice = z.union(
   { error: "must be 'auto', 'none', 'required', or {type: 'function', function: {name: '…'}}" },
 );
 
-/** llama.cpp's token ids are 32-bit integers; whether the model has this one, its engine knows. */
-const tokenId = z
-  .string()
-  .regex(/^(?:0|[1-9]\d*)$/)
-  .refine((id) => Number(id) < 2 ** 31);
-const MAX_LOGIT_BIASES = 300;
-const logitBias = z
-  .record(tokenId, z.number().min(-100).max(100), {
-    error: (issue) => (issue.code === "invalid_key" ? "must be the id of a token" : undefined),
-  })
-  .refine((biases) => Object.keys(biases).length <= MAX_LOGIT_BIASES, `at most ${MAX_LOGIT_BIASES} tokens`);
-
 const thinkingBudget = z.int().min(0).nullish();
-
-const accepted = z.unknown().optional();
 
 export const chatBodySchema = z.strictObject({
   model: nonEmpty,
@@ -118,30 +103,12 @@ export const chatBodySchema = z.strictObject({
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
 
-  max_tokens: z.int().positive().nullish(),
+  ...textFields,
   max_completion_tokens: z.int().positive().nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
-  repetition_penalty: z.number().gt(0).max(2).nullish(),
-  logit_bias: logitBias.nullish(),
-  seed: z.int().nullish(),
-  n: z.int().min(1).max(16).nullish(),
-  stop: z
-    .union([nonEmpty, z.array(nonEmpty).max(16)], {
-      error: "must be a string that is not empty, or an array of at most 16 of them",
-    })
-    .nullish(),
 
   response_format: responseFormat.nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish(), include_obfuscation: accepted }).nullish(),
 
   chat_template_kwargs: z
     .looseObject({ enable_thinking: z.boolean().nullish(), thinking_budget: thinkingBudget })

@@ -2,7 +2,7 @@ import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { expect, test } from "vitest";
 import type { TokenLogprob, ToolCallDelta } from "../contract/generation.ts";
 import type { DeltaEvent, TokenEvent } from "../contract/token-event.ts";
-import { type ChatChunk, ChatChunks } from "./chat-chunks.ts";
+import { type ChatChunk, chatChunks } from "./chat-chunks.ts";
 
 const usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 1, cachedTokens: 0 };
 const start: TokenEvent = { type: "start", data: { attempt: 1 } };
@@ -37,7 +37,7 @@ const other = (index: number, data: DeltaEvent["data"]): TokenEvent => ({
 });
 
 function choicesOf(events: TokenEvent[]): ChatChunk["choices"] {
-  const chunks = new ChatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: false });
+  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: false });
   return events.flatMap((event) => chunks.next(event)).flatMap(({ choices }) => choices);
 }
 
@@ -46,7 +46,7 @@ function deltasOf(events: TokenEvent[]): object[] {
 }
 
 test("the role first, then what comes, then why it ended", () => {
-  const chunks = new ChatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
+  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
   const made = [start, reasoning("Hm"), text("Yes"), end].flatMap((event) => chunks.next(event));
   expect(made.map(({ choices }) => choices[0]?.delta)).toEqual([
     { role: "assistant", content: "" },
@@ -124,7 +124,7 @@ test("a stream joined at a restart begins with the role; a cancelled one ends wi
 });
 
 test("OpenAI's own types take every chunk", () => {
-  const chunks = new ChatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
+  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
   const made = [start, text("Yes"), call("a"), end].flatMap((event) => chunks.next(event));
   const typed: ChatCompletionChunk[] = made.map((chunk) => ({
     ...chunk,

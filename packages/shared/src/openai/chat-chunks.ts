@@ -1,90 +1,46 @@
-import type { TokenEvent } from "../contract/token-event.ts";
-import { type ChatUsage, chatCompletionId, toChatUsage } from "./chat-response.ts";
-import { type ChoicePart, SentChoice } from "./sent-choice.ts";
+import { type AnswerChunk, AnswerChunks, type AnswerChunksOptions, type ChunkForm } from "./answer-chunks.ts";
+import { type ChatLogprobs, toChatLogprobs } from "./chat-logprobs.ts";
+import { chatCompletionId } from "./chat-response.ts";
+import type { NewPart } from "./sent-choice.ts";
 
-export interface ChatChunk {
-  id: string;
-  object: "chat.completion.chunk";
-  /** Unix seconds. */
-  created: number;
-  model: string;
-  choices: ({ index: number } & ChoicePart)[];
-  usage?: ChatUsage | null;
+const OBJECT = "chat.completion.chunk";
+
+interface ChatChunkChoice {
+  index: number;
+  delta: object;
+  logprobs: ChatLogprobs | null;
+  finish_reason: string | null;
+}
+export type ChatChunk = AnswerChunk<ChatChunkChoice, typeof OBJECT>;
+
+const FORM: ChunkForm<ChatChunkChoice, typeof OBJECT> = {
+  object: OBJECT,
+  id: chatCompletionId,
+  // A choice's first chunk says whose words they are.
+  opening: (index) => [choiceOf(index, { role: "assistant", content: "" })],
+  part: toChoice,
+};
+
+/** The chunks of one chat stream. */
+export function chatChunks(options: AnswerChunksOptions): AnswerChunks<ChatChunkChoice, typeof OBJECT> {
+  return new AnswerChunks(FORM, options);
 }
 
-export interface ChatChunksOptions {
-  jobId: string;
-  model: string;
-  createdAtMs: number;
-  includeUsage: boolean;
-}
-
-/**
- * Translates a job's token events into the chunks of one chat stream. The stream of a client that knows no restarts
- * must survive one: what a new attempt says again is passed over as long as it is what was sent already.
- */
-export class ChatChunks {
-  readonly #options: ChatChunksOptions;
-  readonly #choices = new Map<number, SentChoice>();
-
-  constructor(options: ChatChunksOptions) {
-    this.#options = options;
-  }
-
-  /**
-   * `error` and an unsuccessful `end` have no chunk: the caller tells of them in its own way.
-   * @throws QuernError `stream_diverged` when a new attempt says something else than was sent.
-   */
-  next(event: TokenEvent): ChatChunk[] {
-    switch (event.type) {
-      case "start":
-        return this.#opened(0).chunks;
-      case "restart":
-        for (const choice of this.#choices.values()) choice.restart();
-        return this.#opened(0).chunks;
-      case "delta": {
-        const { choice: index = 0 } = event.data;
-        const { choice, chunks } = this.#opened(index);
-        return [...chunks, ...this.#chunks(index, choice.next(event.data))];
-      }
-      case "error":
-        return [];
-      case "end": {
-        const { status, finish_reason: finishReason, usage } = event.data;
-        if (status !== "completed") return [];
-        for (const choice of this.#choices.values()) choice.assertAllRepeated();
-        const { choice, chunks } = this.#opened(0);
-        const last = [...chunks, ...this.#chunks(0, choice.end(finishReason))];
-        if (!this.#options.includeUsage || usage === null) return last;
-        return [...last, { ...this.#chunk([]), usage: toChatUsage(usage) }];
-      }
+function toChoice(index: number, part: NewPart): ChatChunkChoice {
+  switch (part.kind) {
+    case "reasoning":
+      return choiceOf(index, { reasoning_content: part.text });
+    case "text": {
+      const logprobs = part.logprobs.length === 0 ? null : toChatLogprobs(part.logprobs);
+      return { ...choiceOf(index, { content: part.text }), logprobs };
     }
+    case "tool_call":
+      return choiceOf(index, { tool_calls: [part.call] });
+    case "end":
+      return { ...choiceOf(index, {}), finish_reason: part.finishReason };
   }
+}
 
-  /** A choice's first chunk says whose words they are. */
-  #opened(index: number): { choice: SentChoice; chunks: ChatChunk[] } {
-    const known = this.#choices.get(index);
-    if (known !== undefined) return { choice: known, chunks: [] };
-    const choice = new SentChoice();
-    this.#choices.set(index, choice);
-    const delta = { role: "assistant", content: "" };
-    return { choice, chunks: this.#chunks(index, [{ delta, logprobs: null, finish_reason: null }]) };
-  }
-
-  #chunks(index: number, parts: ChoicePart[]): ChatChunk[] {
-    return parts.map((part) => this.#chunk([{ index, ...part }]));
-  }
-
-  #chunk(choices: ChatChunk["choices"]): ChatChunk {
-    const { jobId, model, createdAtMs, includeUsage } = this.#options;
-    return {
-      id: chatCompletionId(jobId),
-      object: "chat.completion.chunk",
-      created: Math.floor(createdAtMs / 1_000),
-      model,
-      choices,
-      // With the option on, OpenAI's chunks carry the field throughout.
-      ...(includeUsage ? { usage: null } : {}),
-    };
-  }
+function choiceOf(index: number, delta: object): ChatChunkChoice {
+  return { index, delta, logprobs: null, finish_reason: null };
 }

@@ -26,6 +26,7 @@ test("what is left out is left to the model; the seed is drawn", () => {
     stream: false,
     includeUsage: false,
     generation: {
+      completion: null,
       messages: [user],
       tools: [],
       templateOptions: {},

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import OpenAI from "openai";
 import { expect, onTestFinished, test } from "vitest";
 import type { DeltaEvent, TokenEvent } from "../contract/token-event.ts";
-import { ChatChunks } from "./chat-chunks.ts";
+import { chatChunks } from "./chat-chunks.ts";
 import { parseChatRequest } from "./chat-request.ts";
 
 // Promise: the stream helpers of OpenAI's own client put together what a job said, also over a restart.
@@ -47,7 +47,7 @@ async function clientOf(...jobs: TokenEvent[][]): Promise<{ client: OpenAI; bodi
   const bodies: string[] = [];
   const server = createServer(async (request, response) => {
     bodies.push(Buffer.concat(await request.toArray()).toString());
-    const chunks = new ChatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: true });
+    const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: true });
     const said = (jobs.shift() ?? []).flatMap((event) => chunks.next(event));
     response.setHeader("content-type", "text/event-stream");
     for (const chunk of said) response.write(`data: ${JSON.stringify(chunk)}\n\n`);

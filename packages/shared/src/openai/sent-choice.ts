@@ -1,14 +1,13 @@
-import type { FinishReason, ToolCallDelta } from "../contract/generation.ts";
+import type { FinishReason, TokenLogprob, ToolCallDelta } from "../contract/generation.ts";
 import type { DeltaEvent } from "../contract/token-event.ts";
-import { type ChatLogprobs, toChatLogprobs } from "./chat-logprobs.ts";
 import { diverged, SentText, SentTokens, SentToolCall } from "./sent-once.ts";
 
-/** What one chunk says of one choice. */
-export interface ChoicePart {
-  delta: object;
-  logprobs: ChatLogprobs | null;
-  finish_reason: string | null;
-}
+/** What is new of one choice, in no endpoint's form yet. */
+export type NewPart =
+  | { kind: "reasoning"; text: string }
+  | { kind: "text"; text: string; logprobs: TokenLogprob[] }
+  | { kind: "tool_call"; call: ToolCallDelta }
+  | { kind: "end"; finishReason: FinishReason | null };
 
 /**
  * What a client was sent of one choice, over all attempts. Reasoning, text, tokens and tool calls are compared apart:
@@ -20,39 +19,37 @@ export class SentChoice {
   readonly #tokens = new SentTokens();
   readonly #calls = new Map<number, SentToolCall>();
   /** null: its last part was not sent yet. */
-  #end: { reason: FinishReason | null } | null = null;
+  #end: { finishReason: FinishReason | null } | null = null;
 
   restart(): void {
     for (const sent of this.#all()) sent.restart();
   }
 
   /** The parts that are new. @throws QuernError `stream_diverged`. */
-  next(data: DeltaEvent["data"]): ChoicePart[] {
+  next(data: DeltaEvent["data"]): NewPart[] {
     const { text = "", reasoning = "", tool_calls: calls = [], logprobs: tokens = [] } = data;
-    const parts: ChoicePart[] = [];
+    const parts: NewPart[] = [];
     const newReasoning = this.#reasoning.next(reasoning);
-    if (newReasoning !== "") parts.push(partOf({ reasoning_content: newReasoning }));
+    if (newReasoning !== "") parts.push({ kind: "reasoning", text: newReasoning });
     const newText = this.#text.next(text);
-    const newTokens = this.#tokens.next(tokens);
-    if (newTokens.length > 0) {
-      parts.push({ ...partOf({ content: newText }), logprobs: toChatLogprobs(newTokens) });
-    } else if (newText !== "") parts.push(partOf({ content: newText }));
+    const logprobs = this.#tokens.next(tokens);
+    if (newText !== "" || logprobs.length > 0) parts.push({ kind: "text", text: newText, logprobs });
     for (const call of calls) {
       const newPiece = this.#callOf(call).next(call);
-      if (newPiece !== null) parts.push(partOf({ tool_calls: [newPiece] }));
+      if (newPiece !== null) parts.push({ kind: "tool_call", call: newPiece });
     }
     if (parts.length > 0 && this.#end !== null) throw diverged("length");
     return data.finish_reason === undefined ? parts : [...parts, ...this.end(data.finish_reason)];
   }
 
   /** The last part; none when an earlier attempt ended likewise. */
-  end(reason: FinishReason | null): ChoicePart[] {
+  end(finishReason: FinishReason | null): NewPart[] {
     this.assertAllRepeated();
     if (this.#end === null) {
-      this.#end = { reason };
-      return [{ ...partOf({}), finish_reason: reason }];
+      this.#end = { finishReason };
+      return [{ kind: "end", finishReason }];
     }
-    if (this.#end.reason !== reason) throw diverged("end");
+    if (this.#end.finishReason !== finishReason) throw diverged("end");
     return [];
   }
 
@@ -70,8 +67,4 @@ export class SentChoice {
   #all() {
     return [this.#text, this.#reasoning, this.#tokens, ...this.#calls.values()];
   }
-}
-
-function partOf(delta: object): ChoicePart {
-  return { delta, logprobs: null, finish_reason: null };
 }

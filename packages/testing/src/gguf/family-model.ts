@@ -13,6 +13,8 @@ const DEFAULT_SYSTEMS: Record<string, string> = {
 
 export const FAMILY_THOUGHT = "The capital is asked for.";
 export const FAMILY_ANSWER = "Paris.";
+/** What it puts into a gap; its first line break belongs to it. */
+export const FAMILY_MIDDLE = "\n    return a + b\n";
 /** One call of `get_weather` with the city Oslo, as each form writes it. */
 const CALLS = {
   hermes: '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>',
@@ -22,14 +24,15 @@ const CALLS = {
 interface FamilyModelOptions extends Omit<ChatTemplateRules, "defaultSystem"> {
   family: string;
   architecture: Architecture;
+  fillInTheMiddle: boolean;
 }
 
 /**
  * A tiny model that behaves like one of a Qwen family: its architecture, its chat template's rules, and an answer in
- * its form: a thought where it thinks, FAMILY_ANSWER, a tool call where it has any.
+ * its form: a thought where it thinks, FAMILY_ANSWER, a tool call where it has any; FAMILY_MIDDLE where it fills gaps.
  */
 export async function writeFamilyModel(path: string, options: FamilyModelOptions): Promise<void> {
-  const { family, architecture, thinking, toolCalls } = options;
+  const { family, architecture, thinking, toolCalls, fillInTheMiddle } = options;
   const thought = {
     never: "",
     optional: `<think>\n${FAMILY_THOUGHT}\n</think>\n\n`,
@@ -40,6 +43,12 @@ export async function writeFamilyModel(path: string, options: FamilyModelOptions
   await writeScriptedModel(path, {
     name: `family-${family}`,
     architecture,
+    ...(fillInTheMiddle
+      ? {
+          controlTokens: ["<|fim_prefix|>", "<|fim_suffix|>"],
+          openings: { "<|fim_middle|>": FAMILY_MIDDLE },
+        }
+      : {}),
     text: `${thought[thinking]}${FAMILY_ANSWER}${call}`,
     chatTemplate: familyChatTemplate({ thinking, toolCalls, defaultSystem: DEFAULT_SYSTEMS[family] ?? null }),
   });

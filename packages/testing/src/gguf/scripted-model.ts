@@ -18,6 +18,10 @@ interface ScriptedModelOptions {
   ending?: "stop" | "repeat";
   architecture?: Architecture;
   contextLength?: number;
+  /** What it says instead after a prompt that ends with this control token, which is added to its vocabulary. */
+  openings?: Readonly<Record<string, string>>;
+  /** Control tokens that prompts may have, beside those. */
+  controlTokens?: readonly string[];
   /** Jinja; what is absent is Qwen3's. */
   chatTemplate?: string;
   name?: string;
@@ -38,9 +42,12 @@ const LOGIT_SCALE = 4;
  */
 export async function writeScriptedModel(path: string, options: ScriptedModelOptions): Promise<string[]> {
   const ending = options.ending ?? "stop";
-  const pieces = cutIntoDistinctPieces(stripEnd(options.text, END_OF_TURN));
-  if (pieces.length === 0) throw new Error("a script needs some text");
-  if (ending === "stop") pieces.push(END_OF_TURN);
+  const pieces = scriptOf(options.text, ending);
+  const openings = Object.entries(options.openings ?? {}).map(([token, text]) => ({
+    token,
+    pieces: scriptOf(text, "stop"),
+  }));
+  const all = [pieces, ...openings.map((opening) => opening.pieces)].flat();
 
   const shape: ModelShape = {
     ...TINY_SHAPE,
@@ -50,12 +57,20 @@ export async function writeScriptedModel(path: string, options: ScriptedModelOpt
     layers: 1,
   };
   const tokenizer = createTokenizer({
-    minted: pieces.filter((piece) => piece !== END_OF_TURN),
+    minted: all.filter((piece) => piece !== END_OF_TURN),
+    controlTokens: [...(options.controlTokens ?? []), ...openings.map(({ token }) => token)],
     ...(options.chatTemplate === undefined ? {} : { chatTemplate: options.chatTemplate }),
   });
-  const script = pieces.map(tokenizer.idOf);
+  const scripts = [
+    { after: null, ending, ids: pieces.map(tokenizer.idOf) },
+    ...openings.map(({ token, pieces: said }) => ({
+      after: tokenizer.idOf(token),
+      ending: "stop" as const,
+      ids: said.map(tokenizer.idOf),
+    })),
+  ];
   const random = new RandomSource(options.seed ?? 1);
-  const { embeddings, output } = successorTable(script, ending, tokenizer, random);
+  const { embeddings, output } = successorTable(scripts, tokenizer, random);
   await writeGguf(path, {
     metadata: modelMetadata(options.name ?? "scripted", shape, tokenizer, "f32"),
     tensors: planTensors(shape, tokenizer.size).map((plan) => toTensor(plan, embeddings, output, random)),
@@ -63,15 +78,28 @@ export async function writeScriptedModel(path: string, options: ScriptedModelOpt
   return pieces;
 }
 
-/** Both tables hold one row of HIDDEN weights per token. */
+function scriptOf(text: string, ending: "stop" | "repeat"): string[] {
+  const pieces = cutIntoDistinctPieces(stripEnd(text, END_OF_TURN));
+  if (pieces.length === 0) throw new Error("a script needs some text");
+  return ending === "stop" ? [...pieces, END_OF_TURN] : pieces;
+}
+
+interface Script {
+  /** null: any token that is in no script. */
+  after: number | null;
+  ids: readonly number[];
+  ending: "stop" | "repeat";
+}
+
+/** Both tables hold one row of HIDDEN weights per token. No two scripts may share a piece. */
 function successorTable(
-  script: readonly number[],
-  ending: "stop" | "repeat",
+  scripts: readonly Script[],
   tokenizer: Tokenizer,
   random: RandomSource,
 ): { embeddings: Float32Array; output: Float32Array } {
   const anyPrompt = randomRow(random);
-  const rows = new Map(script.map((id) => [id, randomRow(random)]));
+  const known = scripts.flatMap(({ after, ids }) => (after === null ? ids : [...ids, after]));
+  const rows = new Map(known.map((id) => [id, randomRow(random)]));
   const embeddings = new Float32Array(tokenizer.size * HIDDEN);
   for (let id = 0; id < tokenizer.size; id++) embeddings.set(rows.get(id) ?? anyPrompt, id * HIDDEN);
 
@@ -80,13 +108,15 @@ function successorTable(
     for (const [i, weight] of before.entries())
       output[id * HIDDEN + i] = (output[id * HIDDEN + i] ?? 0) + weight * LOGIT_SCALE;
   };
-  const [first = 0] = script;
-  let before = anyPrompt;
-  for (const id of script) {
-    succeed(before, id);
-    before = rows.get(id) ?? anyPrompt;
+  for (const { after, ids, ending } of scripts) {
+    const [first = 0] = ids;
+    let before = after === null ? anyPrompt : (rows.get(after) ?? anyPrompt);
+    for (const id of ids) {
+      succeed(before, id);
+      before = rows.get(id) ?? anyPrompt;
+    }
+    if (ending === "repeat") succeed(before, first);
   }
-  if (ending === "repeat") succeed(before, first);
   return { embeddings, output };
 }
 

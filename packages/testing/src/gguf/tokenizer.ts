@@ -48,6 +48,8 @@ export interface Tokenizer {
 interface TokenizerOptions {
   /** Tokens that no merge leads to: a model may say them, but no prompt contains them. */
   minted?: readonly string[];
+  /** Control tokens beside those that every Qwen has. */
+  controlTokens?: readonly string[];
   /** Fills the vocabulary up with unused tokens. */
   size?: number;
   /** Jinja. */
@@ -57,6 +59,7 @@ interface TokenizerOptions {
 /** A byte-level BPE tokenizer (`gpt2`, pre-tokenizer `qwen2`): any UTF-8 text survives a round trip. */
 export function createTokenizer({
   minted = [],
+  controlTokens = [],
   size = 0,
   chatTemplate = CHAT_TEMPLATE,
 }: TokenizerOptions = {}): Tokenizer {
@@ -66,6 +69,7 @@ export function createTokenizer({
   for (const word of COMMON_WORDS) addMerges(toSymbols(word), types, merges);
   for (const piece of minted) types.set(toSymbols(piece), NORMAL);
   for (const [token, type] of SPECIAL_TOKENS) types.set(token, type);
+  for (const token of controlTokens) types.set(token, CONTROL);
   while (types.size < size) types.set(`[PAD${types.size}]`, UNUSED);
 
   const tokens = [...types.keys()];

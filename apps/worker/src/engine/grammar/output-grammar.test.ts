@@ -154,7 +154,11 @@ describe.each(["demo", "random"])("a hot %s model", (model) => {
 
 test("the demo model writes the arguments it was trained to write", async () => {
   const sequence = sequenceOf("demo");
-  const { tokens } = promptReader(sequence.model)({
+  const { tokens } = promptReader(
+    sequence.model,
+    false,
+  )({
+    completion: null,
     messages: [{ role: "user", content: "What is the weather in Oslo?" }],
     tools: [weather],
     templateOptions: { enable_thinking: false },

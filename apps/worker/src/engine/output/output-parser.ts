@@ -17,8 +17,11 @@ export type OutputPhase = "undecided" | "thinking" | "answering" | "calling";
 export type ToolCallForm = "hermes" | "xml";
 
 export interface OutputParserOptions {
-  /** `thinking`: the prompt itself opened the think block. `undecided`: the model may open one as its first word. */
-  begin: "thinking" | "undecided" | "answering";
+  /**
+   * `thinking`: the prompt itself opened the think block. `undecided`: the model may open one as its first word.
+   * `verbatim`: it goes on in the middle of a text, so its first line breaks are part of it.
+   */
+  begin: "thinking" | "undecided" | "answering" | "verbatim";
   /** Without any, `<tool_call>` is text like any other. */
   tools: readonly TemplateTool[];
   toolCallForm: ToolCallForm;
@@ -59,8 +62,8 @@ export class OutputParser {
 
   constructor(options: OutputParserOptions) {
     this.#options = options;
-    this.#state = options.begin;
-    this.#trimStart = options.begin !== "undecided";
+    this.#state = options.begin === "verbatim" ? "answering" : options.begin;
+    this.#trimStart = options.begin === "thinking" || options.begin === "answering";
   }
 
   get phase(): OutputPhase {

@@ -2,7 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest, TemplateMessage } from "@quern/shared/contract/generation";
 
-export type PromptRequest = Pick<GenerationRequest, "messages" | "tools" | "templateOptions">;
+export type PromptRequest = Pick<GenerationRequest, "completion" | "messages" | "tools" | "templateOptions">;
 
 /** Renders a request as the text that the model continues. */
 export type PromptTemplate = (request: PromptRequest) => string;

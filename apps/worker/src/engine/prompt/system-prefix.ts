@@ -9,7 +9,7 @@ export function systemPrefix(readPrompt: PromptReader, systemPrompt: string): re
       { role: "system" as const, content: systemPrompt },
       { role: "user" as const, content },
     ];
-    return readPrompt({ messages, tools: [], templateOptions: {} }).tokens;
+    return readPrompt({ completion: null, messages, tools: [], templateOptions: {} }).tokens;
   }) as [Token[], Token[]];
   return one.slice(0, commonPrefix(one, other, one.length));
 }
