@@ -217,8 +217,9 @@ export class StepLoop {
   async #feedOf({ slot, tokens }: SlotShare): Promise<Feed> {
     const { running } = slot;
     if (running === null) {
-      // A full cache has no room for the bridge's token.
-      if (slot.cached.length >= this.#options.slotTokens) await this.#truncate(slot, slot.cached.length - 1);
+      // A bridge's token needs room, and the library keeps the last cell free: it shifts a cache that would fill it.
+      const most = this.#options.slotTokens - 2;
+      if (slot.cached.length > most) await this.#truncate(slot, most);
       const position = slot.cached.length;
       return { slot: slot.index, position, tokens: [ANY_TOKEN], sampler: null, topLogprobs: null };
     }
@@ -237,7 +238,7 @@ export class StepLoop {
   async #takeIn({ slot, tokens }: SlotShare, outcome: FeedOutcome, nowMs: number): Promise<void> {
     const { running } = slot;
     if (outcome.kind === "failed") return this.#fail(slot, outcome.error);
-    if (running === null) return this.#options.driver.truncate(slot.index, slot.cached.length);
+    if (running === null) return this.#dropBridge(slot);
     for (const token of running.pending.slice(0, tokens)) slot.cached.push(token);
     running.fed(tokens);
     if (outcome.kind === "fed") return;
@@ -289,6 +290,14 @@ export class StepLoop {
     try {
       await this.#options.driver.truncate(slot.index, tokens);
       slot.cached.length = tokens;
+    } catch {
+      await this.#forget(slot);
+    }
+  }
+
+  async #dropBridge(slot: Slot): Promise<void> {
+    try {
+      await this.#options.driver.truncate(slot.index, slot.cached.length);
     } catch {
       await this.#forget(slot);
     }
