@@ -1,12 +1,12 @@
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 import type { Driver } from "./driver/driver.ts";
 import { openDriver } from "./driver/open-driver.ts";
-import type { LoadedModel } from "./load-model.ts";
+import type { LoadedChatModel } from "./load-model.ts";
 
 export const SLOTS = 5;
 export const SLOT_TOKENS = 384;
 
-export type ExactModel = Pick<LoadedModel, "llama" | "model" | "driver"> & AsyncDisposable;
+export type ExactModel = Pick<LoadedChatModel, "llama" | "model" | "driver"> & AsyncDisposable;
 
 /**
  * Opens a model of F32 weights with caches in F32: where they are rounded, how a prompt was cut and who was beside it
@@ -18,7 +18,7 @@ export async function openExactModel(
   slotTokens = SLOT_TOKENS,
 ): Promise<ExactModel> {
   const llama = await getLlama({ build: "never", gpu: false, maxThreads: 1, logLevel: LlamaLogLevel.error });
-  const model = await llama.loadModel({ modelPath });
+  const model = await llama.loadChatModel({ modelPath });
   const stepTokens = 512;
   const context = await model.createContext({
     sequences: SLOTS,

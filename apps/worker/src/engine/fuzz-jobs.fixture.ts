@@ -1,7 +1,7 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { GREEDY } from "./driver/driver.fixture.ts";
 import type { Generation } from "./generation.ts";
-import type { LoadedModel } from "./load-model.ts";
+import type { LoadedChatModel } from "./load-model.ts";
 import { GenerationOutput } from "./output/generation-output.ts";
 import { tokenBytes } from "./output/token-bytes.ts";
 import type { SamplerOptions } from "./sampling.ts";
@@ -57,7 +57,7 @@ interface Random {
   uint32: () => number;
 }
 
-type Loaded = Pick<LoadedModel, "llama" | "model" | "driver">;
+type Loaded = Pick<LoadedChatModel, "llama" | "model" | "driver">;
 
 export class FuzzJobs {
   readonly random: { below: (end: number) => number; chance: (probability: number) => boolean };

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -84,8 +84,8 @@ async function compute(driver: Driver, path: string, tokens: readonly Token[]): 
     const [outcome] = await driver.step([feed]);
     if (outcome?.kind === "failed") throw outcome.error;
   }
-  // Under another name until it is whole: engines may share the folder.
-  const unfinished = `${path}.${process.pid}`;
+  // Under another name until it is whole: engines may share the folder, also those of containers, whose pids are equal.
+  const unfinished = `${path}.${randomUUID()}`;
   try {
     await driver.save(IDLE_SLOT, unfinished, tokens);
     await rename(unfinished, path);

@@ -145,7 +145,7 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
 
   describe("log-probabilities", () => {
     /** Of a probability: the library's public interface feeds other numbers of tokens at once, by other kernels. */
-    const TOLERANCE = 1e-2;
+    const TOLERANCE = 2e-2;
     const stories = ["cat", "dog", "fox", "seal", "bear", "owl"].map(
       (animal) => `Tell me a short story about a ${animal}.`,
     );
