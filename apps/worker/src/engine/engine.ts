@@ -1,3 +1,4 @@
+import { QuernError } from "@quern/shared/contract/errors";
 import { cacheKey } from "./cache-key.ts";
 import type { Driver } from "./driver/driver.ts";
 import { JobChoices } from "./job-choices.ts";
@@ -113,7 +114,15 @@ async function warmUp(
   readPrompt: PromptReader,
 ): Promise<WarmPrefixes> {
   if (options.systemPrompts.length === 0) return new WarmPrefixes([]);
-  const prefixes = options.systemPrompts.map((prompt) => systemPrefix(readPrompt, prompt));
+  const prefixes = options.systemPrompts.map((prompt, at) => {
+    const tokens = systemPrefix(readPrompt, prompt);
+    if (tokens.length < options.contextTokens) return tokens;
+    throw new QuernError(
+      "config_invalid",
+      `systemPrompts: number ${at + 1} has ${tokens.length} tokens, a slot's context only ${options.contextTokens}: ` +
+        "shorten it, or raise contextTokens",
+    );
+  });
   return prepareWarmPrefixes(driver, prefixes, {
     folder: options.stateDir,
     modelKey: await cacheKey(options),

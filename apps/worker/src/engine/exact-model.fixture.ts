@@ -18,7 +18,7 @@ export async function openExactModel(
   slotTokens = SLOT_TOKENS,
 ): Promise<ExactModel> {
   const llama = await getLlama({ build: "never", gpu: false, maxThreads: 1, logLevel: LlamaLogLevel.error });
-  const model = await llama.loadChatModel({ modelPath });
+  const model = await llama.loadModel({ modelPath });
   const stepTokens = 512;
   const context = await model.createContext({
     sequences: SLOTS,

@@ -116,7 +116,7 @@ export class FuzzJobs {
     }
     if (chance(0.1)) return { ...recipe, sampling: { presencePenalty: 0.5 } };
     if (chance(0.1)) return { ...recipe, sampling: { temperature: 1, topK: 20, seed: below(1000) } };
-    const doomed = this.#loaded.driver.name === "batch" && chance(0.03);
+    const doomed = this.#loaded.driver.name === "batch" && chance(0.1);
     return doomed
       ? { ...recipe, thinkingBudget: null, grammar: DEAD_END, sampling: { temperature: 1 } }
       : recipe;

@@ -50,7 +50,10 @@ async function run(options: EngineOptions): Promise<void> {
   const embedder = await Embedder.start(loaded.model, options, observer).catch(tellLoadFailure);
   if (embedder === null) return;
   await using _embedder = embedder;
-  const engine = isChatModel(loaded) ? await Engine.start(loaded, options, observer) : null;
+  const engine = isChatModel(loaded)
+    ? await Engine.start(loaded, options, observer).catch(tellLoadFailure)
+    : null;
+  if (engine === null && isChatModel(loaded)) return;
 
   const closed = Promise.withResolvers<void>();
   process.on("message", (command: EngineCommand) => {

@@ -122,3 +122,15 @@ test("the public interface alone reuses a slot's own cache", async () => {
   expect(second.result.text).toBe("The capital of Italy is Rome.");
   expect(second.usage.cachedTokens).toBeGreaterThan(SHARED_TOKENS);
 });
+
+test("a system prompt that no slot can hold is refused at the start, with its place in the list", async () => {
+  const starting = startEngine(TINY, {
+    systemPrompts: ["Be kind.", SYSTEM.repeat(3)],
+    contextTokens: 64,
+    stateDir: folder,
+  });
+  await expect(starting).rejects.toMatchObject({
+    code: "config_invalid",
+    message: expect.stringMatching(/number 2 has \d+ tokens/),
+  });
+});
