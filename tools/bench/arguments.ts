@@ -32,7 +32,15 @@ export interface PrefixOptions extends CommonOptions {
   jobs: number;
 }
 
+export interface AttentionOptions extends CommonOptions {
+  scenario: "attention";
+  slots: number;
+  depths: number[];
+  parts: number[];
+}
+
 export type BenchCommand =
+  | AttentionOptions
   | { scenario: "help"; text: string }
   | EngineOptions
   | PrefillGapOptions
@@ -46,6 +54,7 @@ scenarios
   engine         decoding speed over numbers of slots
   prefill-gap    what running streams notice of a long prompt that arrives
   prefix         what jobs gain from sharing a system prompt
+  attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
 `;
 
 const COMMON_USAGE = `
@@ -84,6 +93,15 @@ ${COMMON_USAGE}`,
   --jobs N             jobs (200)
   --repeat N           rounds (1)
 ${COMMON_USAGE}`,
+  attention: `Time of a decode behind caches of several lengths, and of parts of a prompt, with flash attention on and off.
+
+  npm run bench -- attention [options]
+
+  --slots N            slots that decode together (8)
+  --depths N,N,…       tokens in the cache before (32,512,1024)
+  --parts N,N,…        tokens of a part of a prompt, in one slot (16,63,64,128)
+  --repeat N           measurements of each, the median counts (5)
+${COMMON_USAGE}`,
 };
 
 const COMMON_OPTIONS = {
@@ -104,6 +122,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readPrefillGap(rest);
     case "prefix":
       return readPrefix(rest);
+    case "attention":
+      return readAttention(rest);
     case undefined:
     case "--help":
     case "-h":
@@ -125,9 +145,7 @@ function readEngine(args: string[]): BenchCommand {
   return {
     scenario: "engine",
     ...common(values),
-    slots: String(values.slots)
-      .split(",")
-      .map((count) => wholeNumber("slots", count)),
+    slots: wholeNumbers("slots", values.slots),
     // One token has no distance to another one: there would be no speed.
     tokens: wholeNumber("tokens", values.tokens, 2),
     promptTokens: wholeNumber("prompt-tokens", values["prompt-tokens"]),
@@ -165,6 +183,25 @@ function readPrefix(args: string[]): BenchCommand {
   };
 }
 
+function readAttention(args: string[]): BenchCommand {
+  const values = parse("attention", args, {
+    slots: { type: "string", default: "8" },
+    depths: { type: "string", default: "32,512,1024" },
+    parts: { type: "string", default: "16,63,64,128" },
+    repeat: { type: "string", default: "5" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.attention };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("attention measures no llama-server");
+  return {
+    scenario: "attention",
+    ...options,
+    slots: wholeNumber("slots", values.slots),
+    depths: wholeNumbers("depths", values.depths),
+    parts: wholeNumbers("parts", values.parts),
+  };
+}
+
 type Values = Record<string, string | boolean | undefined>;
 type OptionsConfig = Record<
   string,
@@ -192,6 +229,12 @@ function common(values: Values): CommonOptions {
     llamaServer: llamaServer === undefined ? null : String(llamaServer),
     output: values.json ? "json" : "tables",
   };
+}
+
+function wholeNumbers(option: string, value: string | boolean | undefined): number[] {
+  return String(value)
+    .split(",")
+    .map((one) => wholeNumber(option, one));
 }
 
 function wholeNumber(option: string, value: string | boolean | undefined, lowest = 1): number {

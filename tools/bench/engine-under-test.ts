@@ -1,6 +1,7 @@
 import type { Generation } from "../../apps/worker/src/engine/generation.ts";
-import { loadChatModel } from "../../apps/worker/src/engine/load-model.ts";
+import { type LoadedChatModel, loadChatModel } from "../../apps/worker/src/engine/load-model.ts";
 import { GenerationOutput } from "../../apps/worker/src/engine/output/generation-output.ts";
+import type { EngineOptions } from "../../apps/worker/src/engine/protocol.ts";
 import { samplerOptions } from "../../apps/worker/src/engine/sampling.ts";
 import { StepCost } from "../../apps/worker/src/engine/schedule/step-cost.ts";
 import { type LoopEvent, StepLoop, type StepRecord } from "../../apps/worker/src/engine/step-loop.ts";
@@ -37,18 +38,16 @@ class ObservedOutput extends GenerationOutput {
   }
 }
 
-/**
- * Quern's engine as an engine child runs it, without templates and IPC: tokens in, tokens out. All that the benchmarks
- * know of apps/worker stands in this file.
- *
- * @throws QuernError `model_load_failed`.
- */
-export async function startEngineUnderTest(options: ContenderOptions): Promise<Target & AsyncDisposable> {
-  const loaded = await loadChatModel({
+/** The model as an engine child loads it. @throws QuernError `model_load_failed`. */
+export function loadUnderTest(
+  options: ContenderOptions,
+  flashAttention: EngineOptions["flashAttention"],
+): Promise<LoadedChatModel> {
+  return loadChatModel({
     ...options,
     kind: "chat",
     kvType: "f16",
-    flashAttention: "auto",
+    flashAttention,
     gpuLayers: "max",
     gpu: null,
     loras: [],
@@ -62,6 +61,16 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
     driver: "batch",
     telemetry: false,
   });
+}
+
+/**
+ * Quern's engine as an engine child runs it, without templates and IPC: tokens in, tokens out. All that the benchmarks
+ * know of apps/worker stands in this file.
+ *
+ * @throws QuernError `model_load_failed`.
+ */
+export async function startEngineUnderTest(options: ContenderOptions): Promise<Target & AsyncDisposable> {
+  const loaded = await loadUnderTest(options, "auto");
   const { model, llama, driver } = loaded;
   const pending = new Map<string, Pending>();
   let steps: StepRecord[] = [];

@@ -125,3 +125,22 @@ test("Ctrl-C ends it and its children", async () => {
   expect(await ended).toEqual([130, null]);
   expect(children.filter(isAlive)).toEqual([]);
 });
+
+test("attention is measured both ways, behind each length of cache, for each part", async () => {
+  const args = "attention --model tiny --slots 2 --depths 8,40 --parts 4,64 --repeat 1 --json";
+  const { code, stdout } = await outcome(...args.split(" "));
+  expect(code).toBe(0);
+  const { figures } = JSON.parse(stdout);
+  expect(
+    figures.map(({ flashAttention, depth }: Record<string, unknown>) => [flashAttention, depth]),
+  ).toEqual([
+    ["on", 8],
+    ["on", 40],
+    ["off", 8],
+    ["off", 40],
+  ]);
+  for (const { decodeMs, partMs } of figures) {
+    expect([decodeMs, ...partMs].every((ms) => ms > 0)).toBe(true);
+    expect(partMs).toHaveLength(2);
+  }
+});

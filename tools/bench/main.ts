@@ -1,6 +1,7 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { onSupervisorGone } from "@quern/shared/process/supervised";
 import { type BenchCommand, readArguments } from "./arguments.ts";
+import { runAttentionScenario } from "./attention-scenario.ts";
 import { runEngineScenario } from "./engine-scenario.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { findModel } from "./models.ts";
@@ -49,5 +50,7 @@ function measure(
       return runPrefillGapScenario(command, context);
     case "prefix":
       return runPrefixScenario(command, context);
+    case "attention":
+      return runAttentionScenario(command, context);
   }
 }
