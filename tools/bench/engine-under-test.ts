@@ -18,9 +18,6 @@ interface Pending {
   reject: (reason: unknown) => void;
 }
 
-/** What the engine takes a CPU's pass to cost before it has measured one. */
-const ROWS_PER_PASS = 0.5;
-
 type OutputOptions = ConstructorParameters<typeof GenerationOutput>[0];
 
 /** The step loop tells of text, and of fast text every 25 ms only. Here every token counts, as it enters its output. */
@@ -79,7 +76,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
     driver,
     slots: options.slots,
     slotTokens: options.contextTokens,
-    cost: new StepCost(ROWS_PER_PASS),
+    cost: StepCost.of(loaded.facts.device),
     warmPrefixes: new WarmPrefixes([]),
     // End tokens are tokens like any other: every contender generates the same number of them.
     isEndOfGeneration: () => false,

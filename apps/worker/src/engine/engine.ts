@@ -13,9 +13,6 @@ import { StepCost } from "./schedule/step-cost.ts";
 import { StepLoop, type StepRecord } from "./step-loop.ts";
 import { prepareWarmPrefixes, WarmPrefixes } from "./warm-prefixes.ts";
 
-/** Before anything is measured: a CPU pays for every row, a GPU for every pass over the weights. */
-const ROWS_PER_PASS = { cpu: 0.5, gpu: 12 };
-
 export interface EngineObserver {
   report: (events: GenerationEvent[]) => void;
   observeStep?: (step: StepRecord) => void;
@@ -61,7 +58,7 @@ export class Engine {
       driver: loaded.driver,
       slots: options.slots,
       slotTokens: options.contextTokens,
-      cost: new StepCost(loaded.facts.device === "cpu" ? ROWS_PER_PASS.cpu : ROWS_PER_PASS.gpu),
+      cost: StepCost.of(loaded.facts.device),
       warmPrefixes,
       isEndOfGeneration: (token) => loaded.model.isEogToken(token),
       ...observer,

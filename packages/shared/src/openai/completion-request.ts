@@ -12,6 +12,7 @@ import {
   textRequestOf,
 } from "./text-body.ts";
 import { refuseUnstorable } from "./unstorable.ts";
+import { refuseTokenIds } from "./unsupported.ts";
 
 /** OpenAI's, where the caller says nothing. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -45,7 +46,7 @@ export function parseCompletionRequest(
   input: unknown,
   { drawSeed }: { drawSeed: DrawSeed },
 ): CompletionRequest {
-  refuseTokens(input);
+  refuseTokenIds(input, "prompt");
   const body = parseOrRefuse(completionBodySchema, input);
   refuseUnstorable(body);
   refuseUnsupported(body);
@@ -80,15 +81,6 @@ function completionOf({ prompt: given, suffix: rest }: CompletionBody): Generati
     );
   }
   return { prompt, suffix };
-}
-
-function refuseTokens(body: unknown): void {
-  const { prompt } = (body ?? {}) as { prompt?: unknown };
-  if (!Array.isArray(prompt)) return;
-  if (!prompt.some((item) => typeof item === "number" || Array.isArray(item))) return;
-  throw new QuernError("unsupported_parameter", "prompt: token ids are not supported: send the text itself", {
-    param: "prompt",
-  });
 }
 
 function refuseUnsupported({ echo, best_of: bestOf, n }: CompletionBody): void {

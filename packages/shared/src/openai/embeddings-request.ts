@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { EmbeddingRequest } from "../contract/embedding.ts";
-import { QuernError } from "../contract/errors.ts";
 import { parseOrRefuse } from "./first-fault.ts";
 import { refuseUnstorable } from "./unstorable.ts";
+import { refuseTokenIds } from "./unsupported.ts";
 
 const text = z.string().min(1, "must not be empty");
 /** OpenAI's limit of inputs in one request. */
@@ -30,7 +30,7 @@ export interface EmbeddingsRequest {
  * @throws QuernError `invalid_request` or `unsupported_parameter`, with the field at fault.
  */
 export function parseEmbeddingsRequest(input: unknown): EmbeddingsRequest {
-  refuseTokens(input);
+  refuseTokenIds(input, "input");
   const body = parseOrRefuse(embeddingsBodySchema, input);
   refuseUnstorable(body);
   return {
@@ -41,14 +41,4 @@ export function parseEmbeddingsRequest(input: unknown): EmbeddingsRequest {
       encoding: body.encoding_format ?? "float",
     },
   };
-}
-
-/** Clients that count tokens themselves do so with OpenAI's vocabulary, in which a Qwen model would read other words. */
-function refuseTokens(body: unknown): void {
-  const { input } = (body ?? {}) as { input?: unknown };
-  if (!Array.isArray(input)) return;
-  if (!input.some((item) => typeof item === "number" || Array.isArray(item))) return;
-  throw new QuernError("unsupported_parameter", "input: token ids are not supported: send the text itself", {
-    param: "input",
-  });
 }

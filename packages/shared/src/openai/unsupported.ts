@@ -55,3 +55,17 @@ function listIn(holder: unknown, field: string): Record<string, unknown>[] {
   const value: unknown = (holder as Record<string, unknown> | null)?.[field];
   return Array.isArray(value) ? value.map((item) => item ?? {}) : [];
 }
+
+/** Clients that count tokens themselves do so with OpenAI's vocabulary, in which a Qwen model would read other words. */
+export function refuseTokenIds(body: unknown, param: string): void {
+  const given = ((body ?? {}) as Record<string, unknown>)[param];
+  if (!Array.isArray(given)) return;
+  if (!given.some((item) => typeof item === "number" || Array.isArray(item))) return;
+  throw new QuernError(
+    "unsupported_parameter",
+    `${param}: token ids are not supported: send the text itself`,
+    {
+      param,
+    },
+  );
+}

@@ -14,6 +14,8 @@ const DECAY = 0.5 ** (1 / HALF_LIFE_STEPS);
 /** Of prompts: soon, for the further a prompt has got, the more each of its tokens costs. */
 const PREFILL_HALF_LIFE_STEPS = 6;
 const PREFILL_DECAY = 0.5 ** (1 / PREFILL_HALF_LIFE_STEPS);
+/** Before anything is measured: a CPU pays for every row, a GPU for every pass over the weights. */
+const PRIOR_ROWS_PER_PASS = { cpu: 0.5, gpu: 12 };
 /** The prior weighs as much as this many measured steps. */
 const PRIOR_STEPS = 4;
 
@@ -36,6 +38,11 @@ export class StepCost {
   /** Small parts beside streams cost more per token than large ones alone. */
   readonly #besideStreams = new Rate();
   readonly #alone = new Rate();
+
+  /** `device`: `cpu`, or the name of a GPU. */
+  static of(device: string): StepCost {
+    return new StepCost(device === "cpu" ? PRIOR_ROWS_PER_PASS.cpu : PRIOR_ROWS_PER_PASS.gpu);
+  }
 
   /** `rowsPerPass`: what a pass is thought to cost, in rows, before anything is measured. */
   constructor(rowsPerPass: number) {
