@@ -1,7 +1,7 @@
 import { generationResultSchema } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
-import { CANCEL_CHANNEL, QUEUE_NAME, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
+import { CANCEL_CHANNEL, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { readEvents } from "@quern/shared/redis/event-stream";
@@ -27,7 +27,7 @@ beforeAll(async () => {
   server = await startRedis();
   redis = connectRedis(server.url, "work", () => {});
   endless = await writeEndlessModel();
-  queue = new Queue(QUEUE_NAME, { connection: redis, prefix: queuePrefix(endless.model) });
+  queue = new Queue("interactive", { connection: redis, prefix: queuePrefix(endless.model) });
 });
 afterEach(stopWorkers);
 afterAll(async () => {
@@ -87,6 +87,7 @@ async function submit(maxTokens: number): Promise<string> {
     tenant: "default",
     model: endless.model,
     endpoint: "/v1/chat/completions" as const,
+    class: "interactive" as const,
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),

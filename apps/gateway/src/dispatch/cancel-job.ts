@@ -1,16 +1,16 @@
 import { CANCEL_CHANNEL } from "@quern/shared/contract/names";
 import { cancelJob as cancelRecord } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
-import type { JobQueues } from "./job-queues.ts";
+import type { JobQueues, QueuedJob } from "./job-queues.ts";
 
 /** Ends a queued job at once; tells the worker of a running one. An ended job stays as it is. */
 export async function cancelJob(
   redis: Redis,
   queues: JobQueues,
-  job: { id: string; model: string },
+  job: QueuedJob,
   retentionSeconds: number,
 ): Promise<void> {
   const outcome = await cancelRecord(redis, job.id, { retentionSeconds }, Date.now());
-  if (outcome === "cancelled") await queues.remove(job.model, job.id);
+  if (outcome === "cancelled") await queues.remove(job);
   if (outcome === "asked") await redis.publish(CANCEL_CHANNEL, job.id);
 }

@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
-import { QUEUE_NAME, queuePrefix } from "@quern/shared/contract/names";
+import type { JobRecord } from "@quern/shared/contract/job";
+import { queuePrefix } from "@quern/shared/contract/names";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 
 /** Leaves a caller the rest of its second for the reply. */
 const ENQUEUE_TIMEOUT_MS = 800;
 
-/** The BullMQ queue of each model, opened when it is first needed. */
+/** What says in which queue a job waits. */
+export type QueuedJob = Pick<JobRecord, "id" | "model" | "class">;
+
+/** The BullMQ queues of each model, opened when it is first needed. */
 export class JobQueues {
   readonly #redis: Redis;
   readonly #onError: (error: Error) => void;
@@ -19,22 +23,22 @@ export class JobQueues {
     this.#onError = onError;
   }
 
-  /** Puts a reference to the job into its model's queue. A job that is in there already stays as it is. */
-  async add(model: string, jobId: string): Promise<void> {
-    const added = this.#queue(model).add("generate", { jobId }, { jobId });
+  /** Puts a reference to the job into its queue. A job that is in there already stays as it is. */
+  async add(job: QueuedJob): Promise<void> {
+    const added = this.#queue(job).add("generate", { jobId: job.id }, { jobId: job.id });
     await withinMs(ENQUEUE_TIMEOUT_MS, added);
   }
 
   /** Best effort: a reference that stays finds its job ended, and is dropped then. */
-  async remove(model: string, jobId: string): Promise<void> {
-    await withinMs(ENQUEUE_TIMEOUT_MS, this.#queue(model).remove(jobId)).catch(() => {});
+  async remove(job: QueuedJob): Promise<void> {
+    await withinMs(ENQUEUE_TIMEOUT_MS, this.#queue(job).remove(job.id)).catch(() => {});
   }
 
   /** 1: it is the next one; null: it is not waiting. */
-  async position(model: string, jobId: string): Promise<number | null> {
+  async position(job: QueuedJob): Promise<number | null> {
     // BullMQ pushes on the left and takes from the right.
-    const waiting = `${queuePrefix(model)}:${QUEUE_NAME}:wait`;
-    const replies = await this.#redis.multi().lpos(waiting, jobId, "RANK", -1).llen(waiting).exec();
+    const waiting = `${queuePrefix(job.model)}:${job.class}:wait`;
+    const replies = await this.#redis.multi().lpos(waiting, job.id, "RANK", -1).llen(waiting).exec();
     const [index, length] = (replies ?? []).map(([error, reply]) => {
       if (error) throw error;
       return reply as number | null;
@@ -46,15 +50,16 @@ export class JobQueues {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close().catch(this.#onError)));
   }
 
-  #queue(model: string): Queue {
+  #queue({ model, class: jobClass }: QueuedJob): Queue {
     // A queue that is opened while Redis is away never becomes ready.
     if (this.#redis.status !== "ready") throw away();
-    const open = this.#queues.get(model);
+    const key = `${queuePrefix(model)}:${jobClass}`;
+    const open = this.#queues.get(key);
     if (open !== undefined) return open;
-    const queue = new Queue(QUEUE_NAME, { connection: this.#redis, prefix: queuePrefix(model) });
+    const queue = new Queue(jobClass, { connection: this.#redis, prefix: queuePrefix(model) });
     queue.on("error", this.#onError);
-    queue.waitUntilReady().catch(() => this.#queues.delete(model));
-    this.#queues.set(model, queue);
+    queue.waitUntilReady().catch(() => this.#queues.delete(key));
+    this.#queues.set(key, queue);
     return queue;
   }
 }

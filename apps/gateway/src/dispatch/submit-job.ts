@@ -1,6 +1,5 @@
 import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { Endpoint, JobRequest, Metadata, NewJob } from "@quern/shared/contract/job";
-import { QUEUE_NAME } from "@quern/shared/contract/names";
+import type { Endpoint, JobClass, JobRequest, Metadata, NewJob } from "@quern/shared/contract/job";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { traceparentOf } from "@quern/shared/process/trace-context";
 import { confirmJob, createJob } from "@quern/shared/redis/job-store";
@@ -11,6 +10,7 @@ import type { JobQueues } from "./job-queues.ts";
 export interface Submission {
   tenant: string;
   endpoint: Endpoint;
+  class: JobClass;
   /** The model's own name, which its queue has. */
   model: string;
   request: JobRequest;
@@ -26,12 +26,12 @@ export interface Submission {
  */
 export async function submitJob(redis: Redis, queues: JobQueues, submission: Submission): Promise<NewJob> {
   const id = newJobId();
-  const span = trace.getTracer("quern-gateway").startSpan(`send ${QUEUE_NAME}`, {
+  const span = trace.getTracer("quern-gateway").startSpan(`send ${submission.class}`, {
     kind: SpanKind.PRODUCER,
     attributes: {
       [ATTRIBUTES.messagingSystem]: "bullmq",
       [ATTRIBUTES.messagingOperation]: "send",
-      [ATTRIBUTES.messagingDestination]: QUEUE_NAME,
+      [ATTRIBUTES.messagingDestination]: submission.class,
       [ATTRIBUTES.messagingMessageId]: id,
       [ATTRIBUTES.genAiRequestModel]: submission.model,
     },
@@ -39,7 +39,7 @@ export async function submitJob(redis: Redis, queues: JobQueues, submission: Sub
   try {
     const job: NewJob = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
     await createJob(redis, job);
-    await queues.add(job.model, id);
+    await queues.add(job);
     await confirmJob(redis, job);
     return job;
   } catch (error) {

@@ -52,6 +52,7 @@ const submitted: JobSummary = {
   tenant: "default",
   model: chatRequest.model,
   endpoint: "/v1/chat/completions",
+  class: "interactive",
   state: "queued",
   attempt: 0,
   crashes: 0,

@@ -34,7 +34,7 @@ export async function submitAwaited(
   const { model } = known.description;
   if (!isServed(known)) throw notServed(model);
   const gone = clientGone(response);
-  const job = await submitJob(redis, queues, { ...asked, model, metadata: {} });
+  const job = await submitJob(redis, queues, { ...asked, class: "interactive", model, metadata: {} });
   response.locals.jobId = job.id;
   response.setHeader("x-quern-job-id", job.id);
   const cancel = () => void cancelJob(redis, queues, job, retentionSeconds).catch(() => {});

@@ -23,15 +23,13 @@ export function createJobRoute(context: RouteContext): RequestHandler {
     const job = await submitJob(redis, queues, {
       tenant,
       endpoint,
+      class: "interactive",
       model: description.model,
       request: asked.request,
       metadata,
     });
     response.locals.jobId = job.id;
-    const [record, position] = await Promise.all([
-      readJob(redis, job.id),
-      queues.position(job.model, job.id),
-    ]);
+    const [record, position] = await Promise.all([readJob(redis, job.id), queues.position(job)]);
     if (record === null) throw new Error(`job ${job.id} was not there after it was accepted`);
     response.status(202).location(`/v1/jobs/${job.id}`).json(toJobObject(record, position));
   };

@@ -27,7 +27,7 @@ export function getJobRoute({ redis, queues, hub, draining }: RouteContext): Req
       if (ended === null) throw jobNotFound(record.id);
       record = ended;
     }
-    const position = record.state === "queued" ? await queues.position(record.model, record.id) : null;
+    const position = record.state === "queued" ? await queues.position(record) : null;
     response.json(toJobObject(record, position));
   };
 }

@@ -21,10 +21,7 @@ export function listJobsRoute({ redis, queues }: RouteContext): RequestHandler {
     });
     const data = await Promise.all(
       records.map(async (record) =>
-        toJobObject(
-          record,
-          record.state === "queued" ? await queues.position(record.model, record.id) : null,
-        ),
+        toJobObject(record, record.state === "queued" ? await queues.position(record) : null),
       ),
     );
     response.json({

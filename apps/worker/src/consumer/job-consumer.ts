@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { QUEUE_NAME, queuePrefix } from "@quern/shared/contract/names";
+import { queuePrefix } from "@quern/shared/contract/names";
 import { claimJob } from "@quern/shared/redis/job-store";
 import { type Job, WaitingError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -45,7 +45,7 @@ export class JobConsumer {
     this.#options = options;
     const onError = options.events.redisError;
     this.#worker = new Worker(
-      QUEUE_NAME,
+      "interactive",
       // Three parameters, or BullMQ does not make the signal.
       (job: Job, token: string | undefined, _signal: AbortSignal | undefined) => this.#process(job, token),
       {

@@ -1,6 +1,5 @@
 import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Endpoint, JobRecord } from "@quern/shared/contract/job";
-import { QUEUE_NAME } from "@quern/shared/contract/names";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { contextFromTraceparent, traceparentOf } from "@quern/shared/process/trace-context";
 import { type AttemptOutcome, finishReasonOf } from "./attempt.ts";
@@ -24,14 +23,14 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
   const submitted = contextFromTraceparent(record.traceparent);
   tracer.startSpan("queue wait", { startTime: record.queuedAtMs }, submitted).end(nowMs);
   const process = tracer.startSpan(
-    `process ${QUEUE_NAME}`,
+    `process ${record.class}`,
     {
       kind: SpanKind.CONSUMER,
       startTime: nowMs,
       attributes: {
         [ATTRIBUTES.messagingSystem]: "bullmq",
         [ATTRIBUTES.messagingOperation]: "process",
-        [ATTRIBUTES.messagingDestination]: QUEUE_NAME,
+        [ATTRIBUTES.messagingDestination]: record.class,
         [ATTRIBUTES.messagingMessageId]: record.id,
         [ATTRIBUTES.attempt]: record.attempt,
       },

@@ -6,6 +6,10 @@ import { jobStateSchema } from "./lifecycle.ts";
 export const ENDPOINTS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
+/** `interactive`: somebody waits for it. `batch`: it may wait for those, and yields to them. Each model has a queue for each. */
+export const JOB_CLASSES = ["interactive", "batch"] as const;
+export type JobClass = (typeof JOB_CLASSES)[number];
+
 /** What a job is asked for: text, or vectors. */
 const jobRequestSchema = z.union([generationRequestSchema, embeddingRequestSchema]);
 export type JobRequest = z.infer<typeof jobRequestSchema>;
@@ -36,6 +40,7 @@ export const jobRecordSchema = z.object({
   tenant: z.string(),
   model: z.string(),
   endpoint: z.enum(ENDPOINTS),
+  class: z.enum(JOB_CLASSES).default("interactive"),
   state: jobStateSchema,
   /** How many times a worker began it; the number of the current attempt is the fencing epoch. */
   attempt: z.int().nonnegative(),
@@ -63,5 +68,5 @@ export type JobSummary = z.infer<typeof jobSummarySchema>;
 /** What a submitter knows of a job; the rest of the record starts empty. */
 export type NewJob = Pick<
   JobRecord,
-  "id" | "tenant" | "model" | "endpoint" | "request" | "metadata" | "traceparent" | "createdAtMs"
+  "id" | "tenant" | "model" | "endpoint" | "class" | "request" | "metadata" | "traceparent" | "createdAtMs"
 >;

@@ -3,9 +3,7 @@
  * cluster; BullMQ's keys share one per model.
  */
 
-export const QUEUE_NAME = "interactive";
-
-/** BullMQ's key prefix for the queues of one model. Model aliases never contain braces (`catalogue-schema.ts`). */
+/** BullMQ's key prefix for the queues of one model, which are named as the classes are (`JOB_CLASSES`). Model aliases never contain braces (`catalogue-schema.ts`). */
 export function queuePrefix(model: string): string {
   return `{quern:${model}}`;
 }

@@ -8,6 +8,7 @@ const record: JobRecord = {
   tenant: "default",
   model: "m",
   endpoint: "/v1/chat/completions",
+  class: "interactive",
   state: "queued",
   attempt: 0,
   crashes: 0,

@@ -27,6 +27,7 @@ export function newJobFields(job: NewJob): string[] {
     tenant: job.tenant,
     model: job.model,
     endpoint: job.endpoint,
+    class: job.class,
     state: "queued",
     attempt: "0",
     crashes: "0",

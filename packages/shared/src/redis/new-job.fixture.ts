@@ -9,6 +9,7 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
     tenant: "default",
     model: "tiny-qwen3",
     endpoint: "/v1/chat/completions",
+    class: "interactive",
     metadata: {},
     traceparent: null,
     createdAtMs: 1_000,
