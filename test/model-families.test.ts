@@ -145,8 +145,8 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
   function generate(request: GenerationRequest) {
     const id = `job_${nextId++}`;
     return engine.generate(
-      { id, request, traceparent: null, tenant: "default" },
-      () => {},
+      { id, request, traceparent: null, tenant: "default", published: [] },
+      { deltas: () => {}, restarted: () => {} },
       new AbortController().signal,
     );
   }

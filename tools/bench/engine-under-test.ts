@@ -137,7 +137,9 @@ function toGeneration(id: string, request: BenchRequest, output: GenerationOutpu
   return {
     id,
     choice: 0,
-    promptTokens: request.promptTokens as Generation["promptTokens"],
+    inputTokens: request.promptTokens as Generation["inputTokens"],
+    promptLength: request.promptTokens.length,
+    spoken: null,
     cacheScope: "",
     maxTokens: request.maxTokens,
     sampling: samplerOptions({ sampling: { temperature: 0 }, seed: 1, logitBias: [] }, {}),

@@ -32,12 +32,15 @@ export function sourceViolations({ path, bytes, text }: SourceFile): string[] {
   return found;
 }
 
-/** Lua commands that no TypeScript file loads. */
+/** Lua files that no TypeScript file loads and no loaded one needs. */
 export function unusedScripts(files: readonly SourceFile[]): string[] {
-  const loaded = files.filter(({ path }) => path.endsWith(".ts")).map(({ text }) => text ?? "");
+  const texts = (ending: string) =>
+    files.filter(({ path }) => path.endsWith(ending)).map(({ text }) => text ?? "");
+  const [loaders, scripts] = [texts(".ts"), texts(".lua")];
   return files
     .filter(({ path }) => path.endsWith(".lua"))
     .map(({ path }) => ({ path, name: path.split("/").at(-1) ?? "" }))
-    .filter(({ name }) => !loaded.some((text) => text.includes(`"${name}"`)))
+    .filter(({ name }) => !loaders.some((text) => text.includes(`"${name}"`)))
+    .filter(({ name }) => !scripts.some((text) => text.includes(`-- Needs ${name}\n`)))
     .map(({ path }) => `${path} is loaded by nobody`);
 }

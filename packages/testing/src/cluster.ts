@@ -47,6 +47,7 @@ export interface ClusterOptions {
 /** Gateway, workers and a Redis of their own, as separate processes; ready to answer. One thread an engine. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
+  let parts = stack;
   const redis = stack.use(await startRedis(options.redis));
   const gateways: ClusterProcess[] = [];
   const workers: ClusterProcess[] = [];
@@ -54,7 +55,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 
   const start = async (app: string, extra: Record<string, string>): Promise<ClusterProcess> => {
     const started = await startProcess(app, { ...env, ...extra });
-    stack.defer(() => stop(started));
+    parts.defer(() => stop(started));
     return started;
   };
   const startWorker = async ({ model, slots = 8, env: workerEnv }: WorkerOptions = {}) => {
@@ -74,7 +75,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   };
 
   const [url] = await Promise.all([startGateway(), ...(options.workers ?? [{}]).map(startWorker)]);
-  const parts = stack.move();
+  parts = stack.move();
   const dispose = () => parts.disposeAsync();
   return { url, redis, gateways, workers, startWorker, startGateway, [Symbol.asyncDispose]: dispose };
 }

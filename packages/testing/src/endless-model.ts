@@ -24,7 +24,7 @@ export async function writeEndlessModel(): Promise<EndlessModel> {
   return {
     model: "endless",
     worker: { model: path, env: { QUERN_CONTEXT_TOKENS: String(CONTEXT_TOKENS) } },
-    text: TEXT.repeat(20),
+    text: TEXT.repeat(100),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

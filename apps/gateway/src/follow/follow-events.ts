@@ -68,8 +68,11 @@ function continuation(lastId: string | null, announcements: string[]): NumberedT
   return events;
 }
 
-/** A new attempt is never taken for the next: the end of the one before may have been missed. */
+/** Events are numbered over all attempts, and an earlier attempt is silent once a later one speaks. */
 function isNext(last: string, id: string): boolean {
-  const [attempt, seq] = last.split("-");
-  return id === `${attempt}-${Number(seq) + 1}`;
+  return seqOf(id) === seqOf(last) + 1;
+}
+
+function seqOf(id: string): number {
+  return Number(id.slice(id.indexOf("-") + 1));
 }

@@ -54,6 +54,10 @@ function lastEventIdOf(request: Request<{ id: string }>): string | null {
 }
 
 function dataOf(event: TokenEvent): object {
+  if (event.type === "delta") {
+    const { progress: _, ...delta } = event.data;
+    return delta;
+  }
   if (event.type !== "end") return event.data;
   const { usage, ...end } = event.data;
   return { ...end, usage: usage === null ? null : toChatUsage(usage) };

@@ -3,10 +3,12 @@ import type { FinishReason } from "@quern/shared/contract/generation";
 import { isEmbeddingRequest, type JobError, type JobRecord } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
+import { readEvents } from "@quern/shared/redis/event-stream";
 import { type Attempt, commitJob, handBackJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
+import { type PublishedChoice, publishedChoices } from "../engine/resume/published-choice.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { StopReason } from "./running-jobs.ts";
@@ -29,6 +31,8 @@ export interface AttemptOutcome {
 export interface AttemptOptions {
   redis: Redis;
   record: JobRecord;
+  /** The number of the last event of the job's stream when this attempt began. */
+  lastSeq: number;
   engine: EngineProcess;
   retentionSeconds: number;
   traceparent: string | null;
@@ -39,6 +43,8 @@ export interface AttemptOptions {
 /**
  * One attempt at a claimed job, from its request to its commit:
  *
+ * It goes on behind what earlier attempts have published.
+ *
  *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
  *     │  └──refused──▶ commit failed                       draining  ▶ hand back
  *     └──died───────▶ hand back, at the third time commit failed     lost ▶ nothing
@@ -46,25 +52,26 @@ export interface AttemptOptions {
  * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
  */
 export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcome> {
-  const { redis, record, engine, traceparent, stop } = options;
-  const publisher = new EventPublisher(redis, attemptOf(record), (reply) =>
+  const { redis, record, lastSeq, engine, traceparent, stop } = options;
+  const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, (reply) =>
     stop.abort((reply === "cancel" ? "cancelled" : "lost") satisfies StopReason),
   );
   const { id, request, tenant } = record;
+  const published = record.attempt === 1 ? [] : await readPublished(redis, id);
   let answer: Answer;
   try {
     answer = isEmbeddingRequest(request)
       ? await engine.embed({ id, request, traceparent }, stop.signal)
       : await engine.generate(
-          { id, request, traceparent, tenant },
-          publisher.push.bind(publisher),
+          { id, request, traceparent, tenant, published },
+          { deltas: (deltas) => publisher.push(deltas), restarted: () => publisher.restart() },
           stop.signal,
         );
   } catch (error) {
     if (!(error instanceof EngineDied))
       return commitEnd(options, publisher, "failed", null, toJobError(error));
     if (stop.signal.reason === "cancelled") return commitEnd(options, publisher, "cancelled", null, null);
-    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, { engineCrashed: true });
+    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, publisher, { engineCrashed: true });
     return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
   }
   if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
@@ -72,7 +79,7 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     case "cancelled":
       return commitEnd(options, publisher, "cancelled", answer, null);
     case "draining":
-      return handBack(options, { engineCrashed: false });
+      return handBack(options, publisher, { engineCrashed: false });
     case "lost":
       return { end: "lost", answer, error: null };
   }
@@ -80,10 +87,11 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
 
 /** Ends a job that is not run at all: it was cancelled while it waited, or has crashed its engine too often. */
 export function commitWithoutRunning(
-  options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
+  options: Pick<AttemptOptions, "redis" | "record" | "lastSeq" | "retentionSeconds">,
 ): Promise<AttemptOutcome> {
-  const publisher = new EventPublisher(options.redis, attemptOf(options.record), () => {});
-  return options.record.cancelRequested
+  const { redis, record, lastSeq } = options;
+  const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
+  return record.cancelRequested
     ? commitEnd(options, publisher, "cancelled", null, null)
     : commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
 }
@@ -108,12 +116,20 @@ async function commitEnd(
   return { end: reply === "committed" || reply === state ? state : "lost", answer, error };
 }
 
+/** With all that was said, for the next attempt to go on behind it. */
 async function handBack(
   { redis, record }: AttemptOptions,
-  options: { engineCrashed: boolean },
+  publisher: EventPublisher,
+  { engineCrashed }: { engineCrashed: boolean },
 ): Promise<AttemptOutcome> {
-  const { handedBack } = await handBackJob(redis, attemptOf(record), options, Date.now());
+  const events = await publisher.finish([]);
+  const { handedBack } = await handBackJob(redis, attemptOf(record), { engineCrashed, events }, Date.now());
   return { end: handedBack ? "queued" : "lost", answer: null, error: null };
+}
+
+async function readPublished(redis: Redis, jobId: string): Promise<PublishedChoice[]> {
+  const events = await readEvents(redis, jobId, null);
+  return publishedChoices(events.map(({ event }) => event));
 }
 
 function isWhole({ result }: Answer): boolean {

@@ -1,15 +1,10 @@
 import type { TokenEvent } from "@quern/shared/contract/token-event";
-import {
-  type Attempt,
-  appendEvents,
-  FIRST_FREE_SEQ,
-  type SequencedEvent,
-} from "@quern/shared/redis/job-store";
+import { type Attempt, appendEvents, type SequencedEvent } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { appendDelta, type Delta } from "../engine/output/delta.ts";
 
 /**
- * Publishes the deltas of one attempt in order, one write at a time. What arrives while a write is under way is
+ * Publishes the events of one attempt in order, one write at a time. What arrives while a write is under way is
  * merged into the next, so a slow Redis gets fewer and larger events, and memory is bounded by the text itself.
  */
 export class EventPublisher {
@@ -18,37 +13,58 @@ export class EventPublisher {
   readonly #onReply: (reply: "cancel" | "fenced") => void;
   #waiting: Delta[] = [];
   #unwritten: SequencedEvent[] = [];
-  #nextSeq = FIRST_FREE_SEQ;
+  #lastSeq: number;
   #writing: Promise<void> | null = null;
 
-  /** `onReply` hears when Redis answers that the job is wanted cancelled, or that this attempt no longer owns it. */
-  constructor(redis: Redis, attempt: Attempt, onReply: (reply: "cancel" | "fenced") => void) {
+  /**
+   * `lastSeq`: of the stream as the attempt found it. `onReply` hears when Redis answers that the job is wanted
+   * cancelled, or that this attempt no longer owns it.
+   */
+  constructor(
+    redis: Redis,
+    attempt: Attempt,
+    lastSeq: number,
+    onReply: (reply: "cancel" | "fenced") => void,
+  ) {
     this.#redis = redis;
     this.#attempt = attempt;
+    this.#lastSeq = lastSeq;
     this.#onReply = onReply;
   }
 
   push(deltas: Delta[]): void {
     for (const delta of deltas) appendDelta(this.#waiting, delta);
+    this.#write();
+  }
+
+  /** What was published before this attempt is void. */
+  restart(): void {
+    this.#add({ type: "restart", data: { attempt: this.#attempt.epoch } });
+    this.#write();
+  }
+
+  /** Waits for the write under way; returns what is not published, with `last` behind it: a commit or hand-back carries it. */
+  async finish(last: TokenEvent[]): Promise<SequencedEvent[]> {
+    await this.#writing;
+    this.#addWaiting();
+    for (const event of last) this.#add(event);
+    return this.#unwritten;
+  }
+
+  #write(): void {
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = null;
     });
   }
 
-  /** Waits for the write under way; returns what is not published, with `last` behind it: the commit carries it. */
-  async finish(last: TokenEvent[]): Promise<SequencedEvent[]> {
-    await this.#writing;
-    this.#number();
-    for (const event of last) this.#unwritten.push({ seq: this.#nextSeq++, event });
-    return this.#unwritten;
-  }
-
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      this.#number();
+    for (;;) {
+      this.#addWaiting();
+      const events = this.#unwritten;
+      if (events.length === 0) return;
       try {
-        const reply = await appendEvents(this.#redis, this.#attempt, this.#unwritten, Date.now());
-        this.#unwritten = [];
+        const reply = await appendEvents(this.#redis, this.#attempt, events, Date.now());
+        this.#unwritten = this.#unwritten.slice(events.length);
         if (reply !== "ok") this.#onReply(reply);
       } catch {
         // Redis refused the write (out of memory, read-only). The events are kept: the next write carries them too,
@@ -58,10 +74,13 @@ export class EventPublisher {
     }
   }
 
-  #number(): void {
-    for (const data of this.#waiting) {
-      this.#unwritten.push({ seq: this.#nextSeq++, event: { type: "delta", data } });
-    }
+  #addWaiting(): void {
+    for (const data of this.#waiting) this.#add({ type: "delta", data });
     this.#waiting = [];
+  }
+
+  #add(event: TokenEvent): void {
+    this.#lastSeq += 1;
+    this.#unwritten.push({ seq: this.#lastSeq, event });
   }
 }

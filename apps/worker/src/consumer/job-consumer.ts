@@ -114,10 +114,18 @@ export class JobConsumer {
     const claim = await claimJob(redis, jobId, Date.now());
     if (claim.kind === "gone") return "gone";
     if (claim.kind === "ended") return claim.state as AttemptEnd;
-    const { record } = claim;
+    const { record, lastSeq } = claim;
     const spans = startAttemptSpans(record, Date.now());
     const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES;
-    const attempt = { redis, record, engine, retentionSeconds, traceparent: spans.traceparent, stop };
+    const attempt = {
+      redis,
+      record,
+      lastSeq,
+      engine,
+      retentionSeconds,
+      traceparent: spans.traceparent,
+      stop,
+    };
     const outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());

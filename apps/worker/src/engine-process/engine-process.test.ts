@@ -23,8 +23,8 @@ function generate(engine: EngineProcess, request: GenerationRequest, signal = ne
   const deltas: object[] = [];
   const id = `job_${nextId++}`;
   const done = engine.generate(
-    { id, request, traceparent: null, tenant: "default" },
-    (more) => deltas.push(...more),
+    { id, request, traceparent: null, tenant: "default", published: [] },
+    { deltas: (more) => deltas.push(...more), restarted: () => {} },
     signal,
   );
   return { deltas, done };

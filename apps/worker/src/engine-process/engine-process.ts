@@ -45,8 +45,17 @@ interface Pending<Value> {
   reject: (error: Error) => void;
 }
 
+/** Hears of a request while it runs. */
+export interface RequestListener {
+  deltas: (deltas: Delta[]) => void;
+  /** What was published before is void: the deltas begin anew. */
+  restarted: () => void;
+}
+
+const NOBODY: RequestListener = { deltas: () => {}, restarted: () => {} };
+
 interface PendingRequest extends Pending<Generated | Embedded> {
-  onDeltas: (deltas: Delta[]) => void;
+  listener: RequestListener;
 }
 
 /**
@@ -123,22 +132,18 @@ export class EngineProcess {
    * Runs one request. An abort of `signal` cancels it: it then resolves with what it had, `finishReason` null.
    * @throws EngineDied, or a QuernError when the engine refuses the request.
    */
-  async generate(
-    request: EngineRequest,
-    onDeltas: (deltas: Delta[]) => void,
-    signal: AbortSignal,
-  ): Promise<Generated> {
-    return (await this.#run({ type: "generate", ...request }, onDeltas, signal)) as Generated;
+  async generate(request: EngineRequest, listener: RequestListener, signal: AbortSignal): Promise<Generated> {
+    return (await this.#run({ type: "generate", ...request }, listener, signal)) as Generated;
   }
 
   /** Likewise; what was cancelled has no result. */
   async embed(request: EmbeddingCommand, signal: AbortSignal): Promise<Embedded> {
-    return (await this.#run({ type: "embed", ...request }, () => {}, signal)) as Embedded;
+    return (await this.#run({ type: "embed", ...request }, NOBODY, signal)) as Embedded;
   }
 
   async #run(
     command: Extract<EngineCommand, { type: "generate" | "embed" }>,
-    onDeltas: (deltas: Delta[]) => void,
+    listener: RequestListener,
     signal: AbortSignal,
   ): Promise<Generated | Embedded> {
     const { id } = command;
@@ -146,7 +151,7 @@ export class EngineProcess {
     const cancel = () => send(this.#child, { type: "cancel", id });
     try {
       return await new Promise<Generated | Embedded>((resolve, reject) => {
-        this.#requests.set(id, { resolve, reject, onDeltas });
+        this.#requests.set(id, { resolve, reject, listener });
         if (!send(this.#child, command)) reject(new EngineDied("the engine is gone"));
         if (signal.aborted) cancel();
         else signal.addEventListener("abort", cancel, { once: true });
@@ -199,7 +204,8 @@ export class EngineProcess {
 
   #hearRequest(event: GenerationEvent): void {
     const pending = this.#requests.get(event.id);
-    if (event.type === "deltas") pending?.onDeltas(event.deltas);
+    if (event.type === "deltas") pending?.listener.deltas(event.deltas);
+    else if (event.type === "restarted") pending?.listener.restarted();
     else if (event.type === "generated") pending?.resolve(event.generated);
     else if (event.type === "embedded") pending?.resolve(event.embedded);
     else pending?.reject(fromJobError(event.error));

@@ -18,8 +18,8 @@ class CheckedSampler implements Sampler {
     this.options = options;
   }
 
-  constrain(grammar: LlamaGrammar): void {
-    this.real.constrain(grammar);
+  constrain(grammar: LlamaGrammar, spoken: readonly Token[]): void {
+    this.real.constrain(grammar, spoken);
   }
 
   dispose(): void {
@@ -123,8 +123,12 @@ export class CheckedDriver implements Driver {
     return tokens;
   }
 
-  createSampler(options: SamplerOptions): Sampler {
-    const sampler = new CheckedSampler(this.#real.createSampler(options), options);
+  allows(grammar: LlamaGrammar, spoken: readonly Token[]): boolean {
+    return this.#real.allows(grammar, spoken);
+  }
+
+  createSampler(options: SamplerOptions, spoken: readonly Token[]): Sampler {
+    const sampler = new CheckedSampler(this.#real.createSampler(options, spoken), options);
     this.samplers.push(sampler);
     return sampler;
   }

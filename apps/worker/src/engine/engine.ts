@@ -74,7 +74,8 @@ export class Engine {
     const { id } = request;
     this.#reading.set(id, true);
     try {
-      const generations = await this.#reader.read(request);
+      const { generations, restarted } = await this.#reader.read(request);
+      if (restarted) this.#observer.report([{ type: "restarted", id }]);
       this.#choices.begin(generations);
       for (const generation of generations) this.#loop.submit(generation);
       if (this.#reading.get(id) === false) this.#loop.cancel(id);

@@ -131,7 +131,9 @@ export class FuzzJobs {
       (_, choice): Generation => ({
         id,
         choice,
-        promptTokens,
+        inputTokens: promptTokens,
+        promptLength: promptTokens.length,
+        spoken: null,
         cacheScope: tenant,
         maxTokens: Math.min(recipe.maxTokens, room),
         // Each generation's own object: by it, the driver's samplers are told apart.

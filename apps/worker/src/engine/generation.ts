@@ -1,5 +1,6 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { GenerationOutput } from "./output/generation-output.ts";
+import type { Spoken } from "./resume/replay.ts";
 import type { SamplerOptions } from "./sampling.ts";
 
 /** A request whose prompt is read and fits: what waits for a slot. A job has one for each choice that it asks for. */
@@ -7,7 +8,12 @@ export interface Generation {
   readonly id: string;
   /** Counted from 0. */
   readonly choice: number;
-  readonly promptTokens: readonly Token[];
+  /** What the cache has to hold before the next token is sampled: the prompt, and what was spoken already. */
+  readonly inputTokens: readonly Token[];
+  /** How many of them are the prompt's. */
+  readonly promptLength: number;
+  /** What an earlier attempt has generated; null: nothing. */
+  readonly spoken: Spoken | null;
   /** Which caches it may read, and who may read what it leaves. */
   readonly cacheScope: string;
   /** At least 1; what the caller allows and the context has room for. */

@@ -10,7 +10,7 @@ export class JobChoices {
     const [first] = generations;
     if (first === undefined) return;
     const ended = generations.map(() => null);
-    this.#jobs.set(first.id, { promptTokens: first.promptTokens.length, ended });
+    this.#jobs.set(first.id, { promptTokens: first.promptLength, ended });
   }
 
   /** What a step's events mean for the jobs: one ends with the last of its choices, or fails with the first. */
@@ -46,11 +46,13 @@ export class JobChoices {
 
 /** The end of a job tells how its first choice ended; the others say it themselves. */
 function finishedDelta(
-  { id, choice }: Generation,
-  { choice: { finishReason } }: EndedGeneration,
+  { id, choice, spoken }: Generation,
+  { choice: { finishReason }, completionTokens }: EndedGeneration,
 ): GenerationEvent[] {
-  if (choice === 0 || finishReason === null) return [];
-  return [{ type: "deltas", id, deltas: [{ choice, finish_reason: finishReason }] }];
+  const toldBefore = spoken?.ended != null;
+  if (choice === 0 || finishReason === null || toldBefore) return [];
+  const progress = { tokens: [], ended: { finishReason, completionTokens } };
+  return [{ type: "deltas", id, deltas: [{ choice, finish_reason: finishReason, progress }] }];
 }
 
 function combine(promptTokens: number, ended: readonly EndedGeneration[]): Generated {

@@ -38,7 +38,7 @@ async function run(options: EngineOptions): Promise<void> {
   const traceparents = new Map<string, string | null>();
   const report = (events: GenerationEvent[]) => {
     for (const event of events) {
-      if (event.type === "deltas") continue;
+      if (event.type === "deltas" || event.type === "restarted") continue;
       const traceparent = traceparents.get(event.id) ?? null;
       if (event.type === "generated") recordGenerationSpans(traceparent, event.generated);
       if (event.type === "embedded") recordGenerationSpans(traceparent, event.embedded);

@@ -6,6 +6,7 @@ import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { PlanRequest } from "../fit/plan-memory.ts";
 import type { Delta } from "./output/delta.ts";
 import type { PromptRequest } from "./prompt/prompt-template.ts";
+import type { PublishedChoice } from "./resume/published-choice.ts";
 
 /** What a worker and its engine child say to each other over IPC. Both come from one checkout: no versions, no checks. */
 
@@ -47,6 +48,8 @@ export interface EngineRequest {
   traceparent: string | null;
   /** Whose it is: what its prompt leaves in a slot's cache serves nobody else, unless the model's entry allows it. */
   tenant: string;
+  /** What earlier attempts have published: the engine goes on behind it, or tells that it can't (`restarted`). */
+  published: PublishedChoice[];
 }
 
 /** As an EngineRequest, for vectors. They leave nothing behind that another tenant could profit from. */
@@ -114,6 +117,8 @@ export type EngineCommand =
   | { type: "close" };
 
 export type GenerationEvent =
+  /** What was published is void; the deltas begin anew. */
+  | { type: "restarted"; id: string }
   | { type: "deltas"; id: string; deltas: Delta[] }
   | { type: "generated"; id: string; generated: Generated }
   | { type: "embedded"; id: string; embedded: Embedded }

@@ -13,10 +13,19 @@ import { beginOutput, closingTokens } from "./prompt/begin-output.ts";
 import { type PromptReader, promptReader } from "./prompt/prompt-reader.ts";
 import { isThinking } from "./prompt/thinking-mode.ts";
 import type { EngineOptions, EngineRequest } from "./protocol.ts";
+import type { PublishedChoice } from "./resume/published-choice.ts";
+import { replay, type Spoken } from "./resume/replay.ts";
 import { samplerOptions } from "./sampling.ts";
 
 /** The one scope where every tenant may share. */
 const EVERYONE = "";
+
+export interface ReadRequest {
+  /** One for each choice that the request asks for. */
+  generations: Generation[];
+  /** What was published can't be gone on from. */
+  restarted: boolean;
+}
 
 /** Makes of a request what the step loop runs: its prompt in tokens, its grammar, the stages its output passes. */
 export class RequestReader {
@@ -40,11 +49,10 @@ export class RequestReader {
   }
 
   /**
-   * One generation for each choice that the request asks for.
    * @throws QuernError `context_length_exceeded`; `invalid_request` when the template refuses the messages, or the
    * format can't be made a grammar; `unsupported_parameter` for what this model or driver can't do.
    */
-  async read({ id, request, tenant }: EngineRequest): Promise<Generation[]> {
+  async read({ id, request, tenant, published }: EngineRequest): Promise<ReadRequest> {
     this.#refuseWhatIsNotThere(request);
     const grammar = await this.#grammar(request);
     const thinking = request.completion === null && isThinking(request, this.#options.thinking);
@@ -62,19 +70,51 @@ export class RequestReader {
     if (room < 1) throw tooLong(request, promptTokens.length, this.#options.contextTokens);
     const defaults = this.#options.sampling[thinking ? "thinking" : "plain"];
     const budgetTokens = request.thinkingBudgetTokens;
-    return Array.from({ length: request.choices }, (_, choice) => ({
+    const maxTokens = Math.min(request.maxTokens ?? room, room);
+    const outputBegin = request.completion === null ? begin.phase : "verbatim";
+    const newOutput = (choice: number) => this.#output(id, request, outputBegin, choice);
+    const generation = (choice: number, output: GenerationOutput, spoken: Spoken | null): Generation => ({
       id,
       choice,
-      promptTokens,
+      inputTokens: [...promptTokens, ...(spoken?.tokens ?? [])],
+      promptLength: promptTokens.length,
+      spoken,
       cacheScope: this.#options.prefixSharing === "all" ? EVERYONE : tenant,
-      maxTokens: Math.min(request.maxTokens ?? room, room),
-      sampling: samplerOptions(request, defaults, choice),
+      maxTokens,
+      sampling: samplerOptions(request, defaults, choice, spoken?.tokens.length),
       grammar,
       thinkingBudget: budgetTokens === null ? null : { tokens: budgetTokens, closing: this.#closing },
       topLogprobs: request.topLogprobs,
-      output: this.#output(id, request, request.completion === null ? begin.phase : "verbatim", choice),
+      output,
       cancelled: false,
-    }));
+    });
+    const choices = Array.from({ length: request.choices }, (_, choice) => choice);
+    const resumed = choices.map((choice) => {
+      const output = newOutput(choice);
+      const spoken = this.#replay(published[choice], output, { grammar, budgetTokens, maxTokens });
+      return spoken === "impossible" ? null : generation(choice, output, spoken);
+    });
+    const generations = resumed.filter((one) => one !== null);
+    if (generations.length === resumed.length) return { generations, restarted: false };
+    return {
+      generations: choices.map((choice) => generation(choice, newOutput(choice), null)),
+      restarted: true,
+    };
+  }
+
+  #replay(
+    published: PublishedChoice | undefined,
+    output: GenerationOutput,
+    options: { grammar: LlamaGrammar | null; budgetTokens: number | null; maxTokens: number },
+  ): Spoken | "impossible" | null {
+    if (published === undefined) return null;
+    const { grammar, budgetTokens: thinkingBudgetTokens, maxTokens } = options;
+    const replayOptions = { output, hasGrammar: grammar !== null, thinkingBudgetTokens, maxTokens };
+    const spoken = replay(published, replayOptions);
+    if (spoken === null) return "impossible";
+    const { bound } = spoken;
+    if (grammar === null || bound === null) return spoken;
+    return this.#loaded.driver.allows(grammar, bound) ? spoken : "impossible";
   }
 
   #refuseWhatIsNotThere({ topLogprobs, tools, logitBias }: GenerationRequest): void {

@@ -4,6 +4,7 @@ import { engineOptions } from "./engine-options.fixture.ts";
 import { loadChatModel } from "./load-model.ts";
 import type { Delta } from "./output/delta.ts";
 import type { EngineOptions, Generated, GenerationEvent } from "./protocol.ts";
+import type { PublishedChoice } from "./resume/published-choice.ts";
 import type { StepRecord } from "./step-loop.ts";
 
 /** An engine in this process, for tests that look at its steps. */
@@ -14,18 +15,24 @@ export interface RunningEngine extends AsyncDisposable {
   /** Calls back after each step from now on. */
   onStep(listener: (step: StepRecord) => void): void;
   generate(request: GenerationRequest, tenant?: string): RunningRequest;
+  /** Another attempt at a request that has ended or was cancelled. */
+  generateOn(id: string, request: GenerationRequest, published: PublishedChoice[]): RunningRequest;
 }
 
 interface RunningRequest {
   readonly id: string;
   readonly deltas: Delta[];
+  /** How often it said that what was published is void. */
+  restarts: number;
   /** Rejects with the job's error when it is refused. */
   readonly done: Promise<Generated>;
 }
 
+/** `nowMs`: a clock of the test's own. */
 export async function startEngine(
   modelPath: string,
   changes: Partial<EngineOptions> = {},
+  nowMs = () => performance.timeOrigin + performance.now(),
 ): Promise<RunningEngine> {
   const options = engineOptions(modelPath, { contextTokens: 1024, thinking: "optional", ...changes });
   const loaded = await loadChatModel(options);
@@ -35,6 +42,7 @@ export async function startEngine(
   const hear = (event: GenerationEvent) => {
     const request = requests.get(event.id);
     if (event.type === "deltas") request?.deltas.push(...event.deltas);
+    else if (event.type === "restarted" && request !== undefined) request.restarts += 1;
     else if (event.type === "generated") request?.resolve(event.generated);
     else if (event.type === "refused") request?.reject(event.error);
   };
@@ -44,21 +52,22 @@ export async function startEngine(
       steps.push(step);
       for (const listener of listeners) listener(step);
     },
-    nowMs: () => performance.timeOrigin + performance.now(),
+    nowMs,
   });
   const ended = engine.run();
+  const submit = (id: string, request: GenerationRequest, tenant: string, published: PublishedChoice[]) => {
+    const { promise: done, ...settle } = Promise.withResolvers<Generated>();
+    const running = { id, deltas: [], restarts: 0, done, ...settle };
+    requests.set(id, running);
+    void engine.submit({ id, request, tenant, traceparent: null, published });
+    return running;
+  };
   return {
     engine,
     steps,
     onStep: (listener) => void listeners.push(listener),
-    generate: (request, tenant = "default") => {
-      const id = `job_${requests.size + 1}`;
-      const { promise: done, ...settle } = Promise.withResolvers<Generated>();
-      const running = { id, deltas: [], done, ...settle };
-      requests.set(id, running);
-      void engine.submit({ id, request, tenant, traceparent: null });
-      return running;
-    },
+    generate: (request, tenant = "default") => submit(`job_${requests.size + 1}`, request, tenant, []),
+    generateOn: (id, request, published) => submit(id, request, "default", published),
     [Symbol.asyncDispose]: async () => {
       engine.close();
       await ended;

@@ -15,20 +15,23 @@ export class RunningGeneration {
   readonly slotAtMs: number;
   /** Tokens of the prompt that the slot's cache held already. */
   cachedTokens = 0;
-  completionTokens = 0;
+  completionTokens: number;
   firstTokenAtMs: number | null = null;
   lastSentAtMs = Number.NEGATIVE_INFINITY;
   /** The slot that is computing this prompt's beginning, and up to which token; null: nothing to wait for. */
   awaited: { slot: number; running: RunningGeneration; tokens: number } | null = null;
   #pending: readonly Token[];
   #constrained = false;
-  #budgetSpent = false;
+  #budgetSpent: boolean;
 
   constructor(generation: Generation, sampler: Sampler, nowMs: number) {
     this.generation = generation;
     this.sampler = sampler;
     this.slotAtMs = nowMs;
-    this.#pending = generation.promptTokens;
+    this.#pending = generation.inputTokens;
+    this.completionTokens =
+      generation.spoken?.ended?.completionTokens ?? generation.spoken?.tokens.length ?? 0;
+    this.#budgetSpent = generation.spoken?.budgetSpent ?? false;
   }
 
   get pending(): readonly Token[] {
@@ -45,10 +48,10 @@ export class RunningGeneration {
     return [...cached, ...this.#pending];
   }
 
-  /** Its prompt begins with `tokens` tokens that the slot's cache has been given from elsewhere. */
+  /** Its input begins with `tokens` tokens that the slot's cache has been given from elsewhere. */
   startBehind(tokens: number): void {
-    this.cachedTokens = tokens;
-    this.#pending = this.generation.promptTokens.slice(tokens);
+    this.cachedTokens = Math.min(tokens, this.generation.promptLength);
+    this.#pending = this.generation.inputTokens.slice(tokens);
   }
 
   fed(tokens: number): void {
@@ -57,9 +60,11 @@ export class RunningGeneration {
 
   /** Before the next token is sampled: a grammar begins to hold once the content does. @throws when it can't. */
   constrainWhenAnswering(): void {
-    const { grammar, output } = this.generation;
-    if (grammar === null || this.#constrained || output.phase !== "answering") return;
-    this.sampler.constrain(grammar);
+    const { grammar, output, spoken } = this.generation;
+    const bound = spoken?.bound ?? [];
+    if (grammar === null || this.#constrained) return;
+    if (bound.length === 0 && output.phase !== "answering") return;
+    this.sampler.constrain(grammar, bound);
     this.#constrained = true;
   }
 

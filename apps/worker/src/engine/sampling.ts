@@ -27,6 +27,7 @@ export function samplerOptions(
   request: Pick<GenerationRequest, "sampling" | "seed" | "logitBias">,
   modelDefaults: Sampling,
   choice = 0,
+  spokenTokens = 0,
 ): SamplerOptions {
   const sampling = { ...modelDefaults, ...definedOnly(request.sampling) };
   return {
@@ -34,8 +35,9 @@ export function samplerOptions(
     topP: sampling.topP ?? 1,
     topK: sampling.topK ?? 0,
     minP: sampling.minP ?? 0,
-    // Each choice draws its own way, and the same way again in a second attempt.
-    seed: (request.seed + choice) % SEEDS,
+    // Each choice draws its own way, and the same way again in an attempt that starts anew. One that goes on behind
+    // tokens draws another way than the beginning did.
+    seed: (request.seed + choice + spokenTokens * 0x9e3779b1) % SEEDS,
     presencePenalty: sampling.presencePenalty ?? 0,
     frequencyPenalty: sampling.frequencyPenalty ?? 0,
     repetitionPenalty: sampling.repetitionPenalty ?? 1,

@@ -144,7 +144,7 @@ describe.each(RUNS)(
       readonly #cancelled = new Set<string>();
       readonly #choices = new JobChoices();
       /** What each tenant has asked, and how often. */
-      readonly #asked = new Map<string, { promptTokens: readonly Token[]; times: number }>();
+      readonly #asked = new Map<string, { inputTokens: readonly Token[]; times: number }>();
       #loop: StepLoop | null = null;
       #stepsDone = 0;
       #nowMs = 0;
@@ -201,10 +201,10 @@ describe.each(RUNS)(
         const job = this.#jobs.next();
         this.#live.set(job.id, job);
         this.#jobEnds.set(job.id, 0);
-        const { promptTokens } = job.generations[0] as Generation;
-        const key = `${job.tenant} ${promptTokens.join(" ")}`;
+        const { inputTokens } = job.generations[0] as Generation;
+        const key = `${job.tenant} ${inputTokens.join(" ")}`;
         this.#asked.set(key, {
-          promptTokens,
+          inputTokens,
           times: (this.#asked.get(key)?.times ?? 0) + job.generations.length,
         });
         this.#choices.begin(job.generations);
@@ -269,15 +269,15 @@ describe.each(RUNS)(
       }
 
       /** How much of its prompt the tenant's own prompts and the declared one can have left in caches. */
-      #mayShare({ promptTokens, cacheScope }: Generation): number {
-        const limit = promptTokens.length - 1;
+      #mayShare({ inputTokens, cacheScope }: Generation): number {
+        const limit = inputTokens.length - 1;
         const declared = this.#jobs.publicPrefix();
-        const isPublic = commonPrefix(promptTokens, declared, declared.length) === declared.length;
+        const isPublic = commonPrefix(inputTokens, declared, declared.length) === declared.length;
         let most = isPublic ? declared.length : 0;
-        for (const [key, { promptTokens: asked, times }] of this.#asked) {
+        for (const [key, { inputTokens: asked, times }] of this.#asked) {
           if (!key.startsWith(`${cacheScope} `)) continue;
-          const same = key === `${cacheScope} ${promptTokens.join(" ")}`;
-          if (!same || times > 1) most = Math.max(most, commonPrefix(promptTokens, asked, limit));
+          const same = key === `${cacheScope} ${inputTokens.join(" ")}`;
+          if (!same || times > 1) most = Math.max(most, commonPrefix(inputTokens, asked, limit));
         }
         return most;
       }
@@ -293,13 +293,14 @@ describe.each(RUNS)(
           return;
         }
         if (event.type === "embedded") throw new Error("nobody asked for vectors");
+        if (event.type === "restarted") throw new Error("nothing was published before");
         const { result, usage } = event.generated;
         const ends = job.generations.map((generation) => this.#told.get(generation)?.end as EndedGeneration);
         expect([result.text, ...result.alternatives.map(({ text }) => text)]).toEqual(
           ends.map(({ choice }) => choice.text),
         );
         expect(usage).toEqual({
-          promptTokens: job.generations[0]?.promptTokens.length,
+          promptTokens: job.generations[0]?.promptLength,
           completionTokens: ends.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
           reasoningTokens: ends.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0),
           cachedTokens: ends[0]?.cachedTokens,

@@ -62,7 +62,7 @@ export interface StepLoopOptions {
 /**
  * The engine's one loop. Each round, in this order:
  *
- *   1. cancelled generations leave their slots
+ *   1. cancelled generations leave their slots; those that an earlier attempt had ended need none
  *   2. those that waited for another's prefix get it, or go on without
  *   3. waiting ones enter a slot each, first come first served
  *   4. one decode over all that is planned for this step, in ascending order of slots, and its tokens are taken in
@@ -106,7 +106,7 @@ export class StepLoop {
   /** Until `close`; generations that have not ended by then are dropped without a report. */
   async run(): Promise<void> {
     while (!this.#closing) {
-      this.#releaseCancelled();
+      this.#releaseEnded();
       await this.#grantAwaitedPrefixes();
       await this.#admitWaiting();
       await this.#step();
@@ -116,11 +116,11 @@ export class StepLoop {
     for (const running of this.#running()) running.sampler.dispose();
   }
 
-  #releaseCancelled(): void {
-    const cancelled = this.#waiting.filter((generation) => generation.cancelled);
-    for (const generation of cancelled) {
+  #releaseEnded(): void {
+    const ended = this.#waiting.filter(({ cancelled, spoken }) => cancelled || spoken?.ended != null);
+    for (const generation of ended) {
       this.#waiting.splice(this.#waiting.indexOf(generation), 1);
-      this.#ended(this.#begin(generation), null);
+      this.#ended(this.#begin(generation), generation.spoken?.ended?.finishReason ?? null);
     }
     for (const slot of this.#slots) {
       if (slot.running?.generation.cancelled) this.#release(slot, null);
@@ -136,8 +136,8 @@ export class StepLoop {
       const stillComing = source.running === awaited.running && source.cached.length < awaited.tokens;
       if (stillComing) continue;
       slot.running.awaited = null;
-      const { promptTokens } = slot.running.generation;
-      const tokens = commonPrefix(promptTokens, source.cached, awaited.tokens);
+      const { inputTokens } = slot.running.generation;
+      const tokens = commonPrefix(inputTokens, source.cached, awaited.tokens);
       if (tokens > slot.cached.length) await this.#copyCache(source, slot, tokens);
       slot.running.startBehind(slot.cached.length);
     }
@@ -170,12 +170,12 @@ export class StepLoop {
   }
 
   /** From disk, when that brings more than what the slot has got already. */
-  async #loadWarmPrefix(slot: Slot, { promptTokens }: Generation): Promise<void> {
-    const stored = this.#options.warmPrefixes.stored(promptTokens, slot.cached.length);
+  async #loadWarmPrefix(slot: Slot, { inputTokens }: Generation): Promise<void> {
+    const stored = this.#options.warmPrefixes.stored(inputTokens, slot.cached.length);
     if (stored === null) return;
     try {
       slot.cached = await this.#options.driver.load(slot.index, stored.path);
-      await this.#truncate(slot, commonPrefix(promptTokens, slot.cached, promptTokens.length - 1));
+      await this.#truncate(slot, commonPrefix(inputTokens, slot.cached, inputTokens.length - 1));
     } catch {
       // A file that is damaged costs the time to compute what it held, nothing else.
       await this.#forget(slot);
@@ -310,7 +310,7 @@ export class StepLoop {
   }
 
   #begin(generation: Generation): RunningGeneration {
-    const sampler = this.#options.driver.createSampler(generation.sampling);
+    const sampler = this.#options.driver.createSampler(generation.sampling, generation.spoken?.tokens ?? []);
     return new RunningGeneration(generation, sampler, this.#options.nowMs());
   }
 
@@ -318,7 +318,7 @@ export class StepLoop {
     const { generation, sampler, completionTokens, cachedTokens, slotAtMs, firstTokenAtMs } = running;
     const endedAtMs = this.#options.nowMs();
     sampler.dispose();
-    this.#send(running, endedAtMs);
+    this.#send(running, endedAtMs, finishReason);
     const choice = { ...generation.output.result(), finishReason };
     const timings = { slotAtMs, firstTokenAtMs, endedAtMs };
     const { reasoningTokens } = generation.output;
@@ -326,11 +326,13 @@ export class StepLoop {
     this.#events.push({ type: "ended", generation, ended });
   }
 
-  #send(running: RunningGeneration, nowMs: number): void {
-    const { generation } = running;
+  /** `finishReason`: nothing follows. */
+  #send(running: RunningGeneration, nowMs: number, finishReason: FinishReason | null = null): void {
+    const { generation, completionTokens } = running;
     if (!generation.output.hasUnsent) return;
     running.lastSentAtMs = nowMs;
-    this.#events.push({ type: "deltas", generation, deltas: generation.output.takeUnsent() });
+    const ended = finishReason === null ? null : { finishReason, completionTokens };
+    this.#events.push({ type: "deltas", generation, deltas: generation.output.takeUnsent(ended) });
   }
 
   #report(): void {

@@ -27,18 +27,18 @@ export class WarmPrefixes {
   }
 
   /** How many tokens at the beginning of this prompt everyone may share. */
-  readonly publicTokens = (promptTokens: readonly Token[]): number =>
-    this.#longest(promptTokens)?.tokens.length ?? 0;
+  readonly publicTokens = (inputTokens: readonly Token[]): number =>
+    this.#longest(inputTokens)?.tokens.length ?? 0;
 
   /** The state to load for this prompt by a slot that holds `heldTokens` of it already; null: it is not worth it. */
-  stored(promptTokens: readonly Token[], heldTokens: number): WarmPrefix | null {
-    const prefix = this.#longest(promptTokens);
+  stored(inputTokens: readonly Token[], heldTokens: number): WarmPrefix | null {
+    const prefix = this.#longest(inputTokens);
     return prefix !== undefined && prefix.tokens.length - heldTokens >= MIN_LOAD_TOKENS ? prefix : null;
   }
 
-  #longest(promptTokens: readonly Token[]): WarmPrefix | undefined {
+  #longest(inputTokens: readonly Token[]): WarmPrefix | undefined {
     return this.#prefixes.find(
-      ({ tokens }) => commonPrefix(promptTokens, tokens, tokens.length) === tokens.length,
+      ({ tokens }) => commonPrefix(inputTokens, tokens, tokens.length) === tokens.length,
     );
   }
 }

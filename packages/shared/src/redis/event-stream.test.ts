@@ -66,16 +66,17 @@ test("every event is announced as it stands in the stream, over attempts up to t
     const [first, second, third] = words.map((event, i) => ({ seq: i + 2, event }));
     if (!first || !second || !third) throw new Error("three events");
     await appendEvents(redis, { jobId, epoch: 1 }, [first, second], 3_000);
-    await handBackJob(redis, { jobId, epoch: 1 }, { engineCrashed: true }, 4_000);
+    await handBackJob(redis, { jobId, epoch: 1 }, { engineCrashed: true, events: [] }, 4_000);
     await claimJob(redis, jobId, 5_000);
-    await appendEvents(redis, { jobId, epoch: 2 }, [first], 6_000);
+    const restart = { seq: 4, event: { type: "restart", data: { attempt: 2 } } as const };
+    await appendEvents(redis, { jobId, epoch: 2 }, [restart, { ...first, seq: 5 }], 6_000);
     const error = { code: "engine_failed", message: '"why"', param: null };
     const failed = { status: "failed", usage: null, finish_reason: null } as const;
     const events = [
-      second,
-      third,
-      { seq: 5, event: { type: "error", data: { code: error.code, message: error.message } } as const },
-      { seq: 6, event: { type: "end", data: failed } as const },
+      { ...second, seq: 6 },
+      { ...third, seq: 7 },
+      { seq: 8, event: { type: "error", data: { code: error.code, message: error.message } } as const },
+      { seq: 9, event: { type: "end", data: failed } as const },
     ];
     const end = { state: "failed", usage: null, result: null, error, events, retentionSeconds: 60 } as const;
     await commitJob(redis, { jobId, epoch: 2 }, { ...end, events }, 7_000);
@@ -86,12 +87,12 @@ test("every event is announced as it stands in the stream, over attempts up to t
     "1-1 start",
     "1-2 delta",
     "1-3 delta",
-    "2-1 restart",
-    "2-2 delta",
-    "2-3 delta",
-    "2-4 delta",
-    "2-5 error",
-    "2-6 end",
+    "2-4 restart",
+    "2-5 delta",
+    "2-6 delta",
+    "2-7 delta",
+    "2-8 error",
+    "2-9 end",
   ]);
   expect(stored.slice(4, 7).map(({ event }) => event)).toEqual(words);
 });
@@ -110,10 +111,11 @@ test("reading on after an id gives what came later, over the boundary of an atte
   const many = Array.from({ length: 12 }, (_, i) => ({ seq: i + 2, event: delta({ text: `${i}` }) }));
   await appendEvents(redis, { jobId, epoch: 1 }, many, 3_000);
   await claimJob(redis, jobId, 4_000);
+  await appendEvents(redis, { jobId, epoch: 2 }, [{ seq: 14, event: delta({ text: "on" }) }], 5_000);
   const idsAfter = async (id: string | null) => (await readEvents(redis, jobId, id)).map((event) => event.id);
-  expect(await idsAfter("1-9")).toEqual(["1-10", "1-11", "1-12", "1-13", "2-1"]);
-  expect(await idsAfter("1-99")).toEqual(["2-1"]);
-  expect(await idsAfter("2-1")).toEqual([]);
+  expect(await idsAfter("1-9")).toEqual(["1-10", "1-11", "1-12", "1-13", "2-14"]);
+  expect(await idsAfter("1-99")).toEqual(["2-14"]);
+  expect(await idsAfter("2-14")).toEqual([]);
   expect(await idsAfter("0-0")).toEqual(await idsAfter(null));
   expect(await readEvents(redis, newJob().id, null)).toEqual([]);
 });

@@ -14,7 +14,6 @@ import {
   commitJob,
   confirmJob,
   createJob,
-  FIRST_FREE_SEQ,
   handBackJob,
   type JobEnd,
   readJob,
@@ -131,20 +130,27 @@ test("a confirmation that arrives after the end does not keep the job for ever",
   expect(await ttl(cancelled.id)).toBeGreaterThan(0);
 });
 
-test("the first claim starts the stream, each later one restarts it under a higher epoch", async () => {
+test("the first claim starts the stream; each later one has a higher epoch, and goes on behind what is there", async () => {
   const job = newJob();
   await createJob(redis, job);
   expect(await claimJob(redis, job.id, 2_000)).toMatchObject({
     record: { state: "running", attempt: 1, startedAtMs: 2_000 },
+    lastSeq: 1,
   });
   // A takeover: the first attempt never handed back.
-  expect(await claimJob(redis, job.id, 4_000)).toMatchObject({ record: { attempt: 2, startedAtMs: 2_000 } });
-  await handBackJob(redis, { jobId: job.id, epoch: 2 }, { engineCrashed: false }, 5_000);
-  expect(await claimJob(redis, job.id, 6_000)).toMatchObject({ record: { attempt: 3, queuedAtMs: 5_000 } });
+  expect(await claimJob(redis, job.id, 4_000)).toMatchObject({
+    record: { attempt: 2, startedAtMs: 2_000 },
+    lastSeq: 1,
+  });
+  const said = { engineCrashed: false, events: [{ seq: 2, event: text("One") }] };
+  await handBackJob(redis, { jobId: job.id, epoch: 2 }, said, 5_000);
+  expect(await claimJob(redis, job.id, 6_000)).toMatchObject({
+    record: { attempt: 3, queuedAtMs: 5_000, firstTokenAtMs: 5_000 },
+    lastSeq: 2,
+  });
   expect(await readEvents(redis, job.id, null)).toEqual([
     { id: "1-1", event: { type: "start", data: { attempt: 1 } } },
-    { id: "2-1", event: { type: "restart", data: { attempt: 2 } } },
-    { id: "3-1", event: { type: "restart", data: { attempt: 3 } } },
+    { id: "2-2", event: text("One") },
   ]);
 });
 
@@ -157,8 +163,8 @@ test("a claim after the end says how the job ended", async () => {
 test("what an attempt says is in the stream in order, its first delta timed once", async () => {
   const attempt = await claimed();
   const two = [
-    { seq: FIRST_FREE_SEQ, event: text("One") },
-    { seq: FIRST_FREE_SEQ + 1, event: text(" two") },
+    { seq: 2, event: text("One") },
+    { seq: 3, event: text(" two") },
   ];
   expect(await appendEvents(redis, attempt, two, 3_000)).toBe("ok");
   expect(await appendEvents(redis, attempt, [{ seq: 4, event: text(".") }], 4_000)).toBe("ok");
@@ -186,7 +192,9 @@ test("a stale attempt can write nothing, hand nothing back and end nothing", asy
   const ids = await idsOf(stale.jobId);
 
   expect(await appendEvents(redis, stale, [{ seq: 2, event: text("late") }], 4_000)).toBe("fenced");
-  expect(await handBackJob(redis, stale, { engineCrashed: true }, 4_000)).toEqual({ handedBack: false });
+  expect(await handBackJob(redis, stale, { engineCrashed: true, events: [] }, 4_000)).toEqual({
+    handedBack: false,
+  });
   expect(await commitJob(redis, stale, completed([{ seq: 3, event: endEvent }]), 4_000)).toBe("running");
   // Nor can one that claims to come from the future.
   const future = { ...stale, epoch: 9 };
@@ -245,14 +253,14 @@ test("an ended job and its stream are kept for its retention and then go", async
 
 test("a failed job has its error; a hand-back counts crashes only when an engine died", async () => {
   const attempt = await claimed();
-  await handBackJob(redis, attempt, { engineCrashed: false }, 3_000);
+  await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, 3_000);
   expect(await readJob(redis, attempt.jobId)).toMatchObject({
     state: "queued",
     crashes: 0,
     queuedAtMs: 3_000,
   });
   await claimJob(redis, attempt.jobId, 4_000);
-  await handBackJob(redis, { ...attempt, epoch: 2 }, { engineCrashed: true }, 5_000);
+  await handBackJob(redis, { ...attempt, epoch: 2 }, { engineCrashed: true, events: [] }, 5_000);
   await claimJob(redis, attempt.jobId, 6_000);
   const error = { code: "engine_crashed", message: 'it died "again"', param: null };
   const failed = completed([], { state: "failed", result: null, usage: null, error });
@@ -281,7 +289,7 @@ test("cancelled after it was handed back, its end comes after all that the attem
   const attempt = await claimed();
   const words = Array.from({ length: 20 }, (_, i) => ({ seq: i + 2, event: text(`${i} `) }));
   await appendEvents(redis, attempt, words, 3_000);
-  await handBackJob(redis, attempt, { engineCrashed: false }, 4_000);
+  await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, 4_000);
   expect(await cancelJob(redis, attempt.jobId, { retentionSeconds: 60 }, 5_000)).toBe("cancelled");
   const events = await readEvents(redis, attempt.jobId, null);
   expect(events.at(-1)).toMatchObject({ id: "1-22", event: { type: "end" } });
@@ -305,7 +313,7 @@ test("a running job is asked to end: its worker hears of it with its next write,
 test("a wish to cancel outlives the attempt that was asked", async () => {
   const attempt = await claimed();
   await cancelJob(redis, attempt.jobId, { retentionSeconds: 60 }, 3_000);
-  await handBackJob(redis, attempt, { engineCrashed: true }, 4_000);
+  await handBackJob(redis, attempt, { engineCrashed: true, events: [] }, 4_000);
   expect(await claimJob(redis, attempt.jobId, 5_000)).toMatchObject({ record: { cancelRequested: true } });
 });
 

@@ -24,14 +24,11 @@ export interface Attempt {
   epoch: number;
 }
 
-/** An event and its place in its attempt; its stream id is `<epoch>-<seq>`. */
+/** An event and its place in the job's stream, counted over all attempts; its stream id is `<epoch>-<seq>`. */
 export interface SequencedEvent {
   seq: number;
   event: TokenEvent;
 }
-
-/** `claim` itself publishes `<epoch>-1`; a worker's own events go on from here. */
-export const FIRST_FREE_SEQ = 2;
 
 export async function createJob(redis: Redis, job: NewJob): Promise<{ created: boolean }> {
   const created = await runScript(
@@ -56,7 +53,8 @@ export async function readJob(redis: Redis, jobId: string): Promise<JobRecord | 
 }
 
 export type Claim =
-  | { kind: "claimed"; record: JobRecord }
+  /** `lastSeq`: of the stream as it stands; the attempt's own events go on behind it. */
+  | { kind: "claimed"; record: JobRecord; lastSeq: number }
   | { kind: "ended"; state: JobState }
   | { kind: "gone" };
 
@@ -68,8 +66,9 @@ export async function claimJob(redis: Redis, jobId: string, nowMs: number): Prom
     [nowMs],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };
-  const record = kind === "claimed" ? parseJobReply(rest) : null;
-  return record === null ? { kind: "gone" } : { kind: "claimed", record };
+  const [lastSeq, ...fields] = rest;
+  const record = kind === "claimed" ? parseJobReply(fields) : null;
+  return record === null ? { kind: "gone" } : { kind: "claimed", record, lastSeq: Number(lastSeq) };
 }
 
 /** `cancel`: written, and the job is wanted cancelled. `fenced`: nothing was written; another attempt owns the job. */
@@ -126,15 +125,17 @@ export async function commitJob(
   return reply as "committed" | "gone" | JobState;
 }
 
-/** Back to `queued`. The caller returns the BullMQ job to its queue as well. */
+/** Back to `queued`, with the `events` that are not published yet. The caller returns the BullMQ job to its queue as well. */
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  options: { engineCrashed: boolean },
+  { engineCrashed, events }: { engineCrashed: boolean; events: SequencedEvent[] },
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
-  const args = [attempt.epoch, nowMs, options.engineCrashed ? "1" : "0"];
-  return { handedBack: (await runScript(redis, HAND_BACK, [jobKey(attempt.jobId)], args)) === 1 };
+  const { jobId, epoch } = attempt;
+  const args = [epoch, nowMs, engineCrashed ? "1" : "0", ...events.flatMap(eventArgs)];
+  const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
+  return { handedBack: reply === 1 };
 }
 
 /** `asked`: it runs, and its worker has to be told (`CANCEL_CHANNEL`). */

@@ -8,9 +8,18 @@ export interface Script {
   sha1: string;
 }
 
+/** A script that says `-- Needs <file>` gets that file's functions before its own lines. */
+const NEEDS = /^-- Needs (\S+\.lua)$/gm;
+
 export function loadScript(fileName: string): Script {
-  const source = readFileSync(new URL(`lua/${fileName}`, import.meta.url), "utf8");
+  const own = readLua(fileName);
+  const needed = Array.from(own.matchAll(NEEDS), ([, needs = ""]) => readLua(needs));
+  const source = [...needed, own].join("\n");
   return { source, sha1: createHash("sha1").update(source).digest("hex") };
+}
+
+function readLua(fileName: string): string {
+  return readFileSync(new URL(`lua/${fileName}`, import.meta.url), "utf8");
 }
 
 export async function runScript(

@@ -42,7 +42,7 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
   });
 
   function sampler(changes: Partial<SamplerOptions> = {}): Sampler {
-    const created = loaded.driver.createSampler({ ...GREEDY, ...changes });
+    const created = loaded.driver.createSampler({ ...GREEDY, ...changes }, []);
     samplers.push(created);
     return created;
   }
@@ -123,7 +123,7 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
     // No token is a part of a character beyond four bytes of UTF-8.
     const deadEnd = await llama.createGrammar({ grammar: 'root ::= "a\\U7FFFFFFF"' });
     const bound = sampler({ temperature: 1 });
-    bound.constrain(deadEnd);
+    bound.constrain(deadEnd, []);
     const free = sampler();
     const first = await driver.step([
       { slot: 1, position: 0, tokens: cat(), sampler: bound, topLogprobs: null },
@@ -213,7 +213,7 @@ describe.each([TINY_MODEL, TINY_MOE_MODEL])("the batch driver alone, on %s", (mo
     test("of a grammar that forbids the likeliest token are the model's own", async () => {
       const digits = await loaded.llama.createGrammar({ grammar: "root ::= [0-9]+" });
       const bound = sampler();
-      bound.constrain(digits);
+      bound.constrain(digits, []);
       const stream = { slot: 0, tokens: cat(), sampler: bound, topLogprobs: 20 };
       const [sampled = []] = await sample(loaded.driver, [stream], 4);
       expect(loaded.model.detokenize(sampled.map(({ token }) => token))).toMatch(/^\d+$/);

@@ -125,8 +125,12 @@ export class BatchDriver implements Driver {
     return Array.from(tokens) as Token[];
   }
 
-  createSampler(options: SamplerOptions): Sampler {
-    return new BatchSampler(this.#native, options, this.#slotTokens);
+  allows(grammar: LlamaGrammar, spoken: readonly Token[]): boolean {
+    return this.#native.grammarState(grammar, spoken) !== null;
+  }
+
+  createSampler(options: SamplerOptions, spoken: readonly Token[]): Sampler {
+    return new BatchSampler(this.#native, options, this.#slotTokens, spoken);
   }
 }
 
@@ -149,11 +153,16 @@ class BatchSampler implements Sampler {
   readonly #picked: Token[] | null;
   #distribution: ModelDistribution | null = null;
 
-  constructor(native: NativeInterface, options: SamplerOptions, slotTokens: number) {
+  constructor(
+    native: NativeInterface,
+    options: SamplerOptions,
+    slotTokens: number,
+    spoken: readonly Token[],
+  ) {
     this.#interface = native;
     this.#config = nativeConfig(options, slotTokens);
-    this.#picked = penalizes(options) ? [] : null;
-    this.native = native.createSampler(this.#config);
+    this.#picked = penalizes(options) ? [...spoken] : null;
+    this.native = native.createSampler({ ...this.#config, ...this.#history() });
   }
 
   /** Made for those who ask: each reader keeps a buffer as large as the vocabulary. */
@@ -166,11 +175,15 @@ class BatchSampler implements Sampler {
     this.#picked?.push(token);
   }
 
-  constrain(grammar: LlamaGrammar): void {
+  constrain(grammar: LlamaGrammar, spoken: readonly Token[]): void {
     // The same configuration again, so the randomness goes on where it is; penalties are compared by their history.
-    const history = this.#picked === null ? {} : { repeatPenaltyTokens: Uint32Array.from(this.#picked) };
-    const grammarEvaluationState = this.#interface.grammarState(grammar);
-    this.native.applyConfig({ ...this.#config, ...history, grammarEvaluationState });
+    const grammarEvaluationState = this.#interface.grammarState(grammar, spoken);
+    if (grammarEvaluationState === null) throw new Error("what was spoken is not what the grammar allows");
+    this.native.applyConfig({ ...this.#config, ...this.#history(), grammarEvaluationState });
+  }
+
+  #history(): { repeatPenaltyTokens?: Uint32Array } {
+    return this.#picked === null ? {} : { repeatPenaltyTokens: Uint32Array.from(this.#picked) };
   }
 
   dispose(): void {
@@ -190,7 +203,6 @@ function nativeConfig(options: SamplerOptions, slotTokens: number): object {
     ...(minP > 0 ? { minP } : {}),
     ...(penalizes(options)
       ? {
-          repeatPenaltyTokens: NOTHING,
           repeatPenaltyMaxTokens: slotTokens,
           repeatPenalty: options.repetitionPenalty,
           repeatPenaltyPresencePenalty: options.presencePenalty,

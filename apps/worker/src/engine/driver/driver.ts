@@ -15,7 +15,7 @@ export interface Driver {
   readonly name: "batch" | "sequence";
   /** Most tokens that the feeds of one step may have together. */
   readonly stepTokens: number;
-  /** Whether `copy` works, and `topLogprobs` of a feed is answered. */
+  /** Whether `copy` works, `topLogprobs` of a feed is answered. */
   readonly capabilities: { readonly copies: boolean; readonly logprobs: boolean };
   /**
    * Decodes all feeds, given in ascending order of their slots, and samples a token for each that asks. A feed that
@@ -30,7 +30,10 @@ export interface Driver {
   save(slot: number, path: string, tokens: readonly Token[]): Promise<void>;
   /** Replaces the slot's cache by what `save` wrote. @returns its tokens. @throws when the file is damaged, or does not fit: a slot that was touched must be truncated. */
   load(slot: number, path: string): Promise<Token[]>;
-  createSampler(options: SamplerOptions): Sampler;
+  /** Whether a sampler can be bound by the grammar behind these tokens. */
+  allows(grammar: LlamaGrammar, spoken: readonly Token[]): boolean;
+  /** `spoken`: what was picked already, for penalties. */
+  createSampler(options: SamplerOptions, spoken: readonly Token[]): Sampler;
 }
 
 /** What one slot adds to a step. */
@@ -59,7 +62,10 @@ export interface TokenProbability {
 
 /** Picks tokens for one generation. It remembers what it picked (penalties, randomness), so it serves no second one. */
 export interface Sampler {
-  /** From now on only what the grammar allows is picked. */
-  constrain(grammar: LlamaGrammar): void;
+  /**
+   * From now on only what the grammar allows is picked. `spoken`: the tokens that it has allowed already.
+   * @throws when it would not have.
+   */
+  constrain(grammar: LlamaGrammar, spoken: readonly Token[]): void;
   dispose(): void;
 }

@@ -50,7 +50,7 @@ describe.each([
   afterAll(() => loaded[Symbol.asyncDispose]());
 
   function sampler(changes: Partial<SamplerOptions> = {}): Sampler {
-    const created = loaded.driver.createSampler({ ...GREEDY, ...changes });
+    const created = loaded.driver.createSampler({ ...GREEDY, ...changes }, []);
     samplers.push(created);
     return created;
   }
@@ -242,7 +242,7 @@ describe.each([
       const own = sampler(options);
       const before = await sampleTokens(driver, [{ slot: 0, tokens: prompt, sampler: own }], 4);
       expect(before).toEqual([free]);
-      own.constrain(grammar);
+      own.constrain(grammar, []);
       let next = free.at(-1) as Token;
       const bound: Token[] = [];
       for (let position = prompt.length + 3; !model.isEogToken(next); position += 1) {

@@ -41,8 +41,14 @@ export interface NativeSampler {
 export interface NativeInterface {
   readonly context: NativeContext;
   createSampler(config: object): NativeSampler;
-  /** The state of a grammar at its begin. */
-  grammarState(grammar: LlamaGrammar): object;
+  /** The state of a grammar behind the tokens that were spoken; null when it does not allow them. */
+  grammarState(grammar: LlamaGrammar, spoken: readonly Token[]): object | null;
+}
+
+interface SamplerClass {
+  new (model: object): NativeSampler;
+  canBeNextTokenForGrammarEvaluationState(state: object, token: Token): boolean;
+  acceptGrammarEvaluationStateToken(state: object, token: Token): void;
 }
 
 interface Privates {
@@ -50,7 +56,7 @@ interface Privates {
   model: { _model?: object };
   llama: {
     _bindings?: {
-      AddonSampler?: new (model: object) => NativeSampler;
+      AddonSampler?: SamplerClass;
       AddonGrammarEvaluationState?: new (model: object, grammar: object) => object;
     };
   };
@@ -68,6 +74,11 @@ const CONTEXT_METHODS = [
   "loadSequenceStateFromFile",
 ] as const satisfies readonly (keyof NativeContext)[];
 
+const SAMPLER_METHODS = [
+  "canBeNextTokenForGrammarEvaluationState",
+  "acceptGrammarEvaluationStateToken",
+] as const satisfies readonly (keyof SamplerClass)[];
+
 /** null when this build of the library lacks any of it. */
 export function nativeInterface(
   llama: Llama,
@@ -80,6 +91,7 @@ export function nativeInterface(
     (llama as unknown as Privates["llama"])._bindings ?? {};
   if (nativeContext === undefined || nativeModel === undefined) return null;
   if (AddonSampler === undefined || AddonGrammarEvaluationState === undefined) return null;
+  if (!SAMPLER_METHODS.every((method) => typeof AddonSampler[method] === "function")) return null;
   if (!CONTEXT_METHODS.every((method) => typeof nativeContext[method] === "function")) return null;
   return {
     context: nativeContext,
@@ -88,10 +100,16 @@ export function nativeInterface(
       sampler.applyConfig(config);
       return sampler;
     },
-    grammarState: (grammar) => {
+    grammarState: (grammar, spoken) => {
       const nativeGrammar = (grammar as unknown as Privates["grammar"])._grammar;
       if (nativeGrammar === undefined) throw new Error("the library's grammar has lost its native part");
-      return new AddonGrammarEvaluationState(nativeModel, nativeGrammar);
+      const state = new AddonGrammarEvaluationState(nativeModel, nativeGrammar);
+      for (const token of spoken) {
+        // llama.cpp aborts the process over a token that its grammar does not know.
+        if (!AddonSampler.canBeNextTokenForGrammarEvaluationState(state, token)) return null;
+        AddonSampler.acceptGrammarEvaluationStateToken(state, token);
+      }
+      return state;
     },
   };
 }

@@ -39,7 +39,7 @@ describe.each(["batch", "sequence"] as const)("caches that the %s driver saves",
   });
 
   async function goOn(slot: number, held: number): Promise<Token[]> {
-    const sampler = loaded.driver.createSampler(GREEDY);
+    const sampler = loaded.driver.createSampler(GREEDY, []);
     const stream = { slot, held, tokens: prompt.slice(held), sampler };
     const [sampled = []] = await sampleTokens(loaded.driver, [stream], STEPS);
     sampler.dispose();

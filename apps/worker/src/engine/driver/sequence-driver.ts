@@ -90,8 +90,13 @@ export class SequenceDriver implements Driver {
     return sequence.contextTokens;
   }
 
-  createSampler(options: SamplerOptions): Sampler {
-    return new SequenceSampler(this.#model, options);
+  /** The public interface has grammars begin at their begin only. */
+  allows(_grammar: LlamaGrammar, spoken: readonly Token[]): boolean {
+    return spoken.length === 0;
+  }
+
+  createSampler(options: SamplerOptions, spoken: readonly Token[]): Sampler {
+    return new SequenceSampler(this.#model, options, spoken);
   }
 
   #sequence(slot: number): LlamaContextSequence {
@@ -106,12 +111,13 @@ type TokenGenerator = AsyncGenerator<Token, void, Token[] | undefined>;
 class SequenceSampler implements Sampler {
   readonly #model: LlamaModel;
   readonly #options: SamplerOptions;
-  readonly #picked: Token[] = [];
+  readonly #picked: Token[];
   #tokens: TokenGenerator | null = null;
   #grammar: LlamaGrammar | null = null;
   #grammarState: LlamaGrammarEvaluationState | null = null;
 
-  constructor(model: LlamaModel, options: SamplerOptions) {
+  constructor(model: LlamaModel, options: SamplerOptions, spoken: readonly Token[]) {
+    this.#picked = [...spoken];
     this.#model = model;
     this.#options = options;
   }
@@ -137,7 +143,8 @@ class SequenceSampler implements Sampler {
     await tokens?.return();
   }
 
-  constrain(grammar: LlamaGrammar): void {
+  constrain(grammar: LlamaGrammar, spoken: readonly Token[]): void {
+    if (spoken.length > 0) throw new Error("this driver's grammars can't begin in the middle");
     this.#grammar = grammar;
   }
 

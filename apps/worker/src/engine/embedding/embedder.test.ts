@@ -107,8 +107,15 @@ test("an embedding model has no slots, and writes no text", async () => {
   onTestFinished(() => engine.close());
   expect(engine.facts.driver).toBeNull();
   expect(engine.facts.contextBytes).toBeGreaterThan(0);
-  const request = { id: "job_1", request: generationRequest(), traceparent: null, tenant: "default" };
-  await expect(engine.generate(request, () => {}, new AbortController().signal)).rejects.toMatchObject({
+  const request = {
+    id: "job_1",
+    request: generationRequest(),
+    traceparent: null,
+    tenant: "default",
+    published: [],
+  };
+  const deaf = { deltas: () => {}, restarted: () => {} };
+  await expect(engine.generate(request, deaf, new AbortController().signal)).rejects.toMatchObject({
     code: "invalid_request",
     param: "model",
   });
@@ -139,10 +146,14 @@ test("vectors do not depend on the chats that run beside them", async () => {
         request: generationRequest({ seed, logitBias }),
         traceparent: null,
         tenant: "default",
+        published: [],
       },
-      () => {
-        deltas += 1;
-        if (deltas >= 4) speaking.resolve();
+      {
+        deltas: () => {
+          deltas += 1;
+          if (deltas >= 4) speaking.resolve();
+        },
+        restarted: () => {},
       },
       stop.signal,
     ),

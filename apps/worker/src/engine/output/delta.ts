@@ -1,4 +1,4 @@
-import type { DeltaEvent } from "@quern/shared/contract/token-event";
+import type { DeltaEvent, DeltaProgress } from "@quern/shared/contract/token-event";
 
 export type Delta = DeltaEvent["data"];
 
@@ -6,6 +6,19 @@ export type Delta = DeltaEvent["data"];
 export function appendDelta(deltas: Delta[], delta: Delta): void {
   const last = deltas.at(-1);
   if (last === undefined || !mergeInto(last, delta)) deltas.push(copyOf(delta));
+  else if (delta.progress !== undefined) last.progress = joined(last.progress, delta.progress);
+}
+
+function joined(first: DeltaProgress | undefined, second: DeltaProgress): DeltaProgress {
+  if (first === undefined) return second;
+  const { probabilities } = first;
+  return {
+    ...second,
+    tokens: [...first.tokens, ...second.tokens],
+    ...(probabilities === undefined
+      ? {}
+      : { probabilities: [...probabilities, ...(second.probabilities ?? [])] }),
+  };
 }
 
 function mergeInto(last: Delta, delta: Delta): boolean {

@@ -68,7 +68,10 @@ test("log-probabilities are those of the content's tokens, each with the text th
 test("without log-probabilities there are none", () => {
   const tokens = utf8(["a", "b"]);
   const output = outputOf(tokens, { tokenBytes: null });
-  expect(runThrough(output, tokens)).toEqual([{ text: "a" }, { text: "b" }]);
+  expect(runThrough(output, tokens)).toEqual([
+    { text: "a", progress: { tokens: [0] } },
+    { text: "b", progress: { tokens: [1] } },
+  ]);
   expect(output.result().logprobs).toBeNull();
 });
 
@@ -76,9 +79,9 @@ test("reasoning is counted in tokens, and later choices say which they are", () 
   const tokens = utf8(["<think>", "I", " add", "</think>", "4"]);
   const output = outputOf(tokens, { choice: 2, tokenBytes: null });
   expect(runThrough(output, tokens)).toEqual([
-    { choice: 2, reasoning: "I" },
-    { choice: 2, reasoning: " add" },
-    { choice: 2, text: "4" },
+    { choice: 2, reasoning: "I", progress: { tokens: [0, 1] } },
+    { choice: 2, reasoning: " add", progress: { tokens: [2] } },
+    { choice: 2, text: "4", progress: { tokens: [3, 4] } },
   ]);
   expect(output.reasoningTokens).toBe(4);
 });

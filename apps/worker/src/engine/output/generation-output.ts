@@ -4,6 +4,7 @@ import type {
   ToolCall,
   ToolCallDelta,
 } from "@quern/shared/contract/generation";
+import type { DeltaProgress } from "@quern/shared/contract/token-event";
 import { appendDelta, type Delta } from "./delta.ts";
 import { LogprobTrail, type TokenBytes, type TokenProbability } from "./logprob-trail.ts";
 import {
@@ -44,6 +45,8 @@ export class GenerationOutput {
   #reasoning = "";
   #reasoningTokens = 0;
   #unsent: Delta[] = [];
+  /** Read since the last delta was taken. */
+  #progress: DeltaProgress = { tokens: [] };
 
   constructor(options: GenerationOutputOptions) {
     this.#tokenText = new TokenText(options.detokenize);
@@ -73,6 +76,11 @@ export class GenerationOutput {
 
   /** `probability` matters only where the request asks for it; while thinking and calling it need not be known. */
   push(token: number, probability: TokenProbability | null = null): void {
+    this.#progress.tokens.push(token);
+    if (this.#trail !== null) {
+      this.#progress.probabilities ??= [];
+      this.#progress.probabilities.push(copyOf(probability));
+    }
     const phaseBefore = this.#parser.phase;
     const text = this.#tokenText.push(token);
     this.#trail?.token(token, probability, text.length, this.#tokenText.holding);
@@ -89,10 +97,17 @@ export class GenerationOutput {
     this.#addText(this.#stopFilter.end());
   }
 
-  /** What came out since the last call, neighbours of one kind merged. */
-  takeUnsent(): Delta[] {
+  /**
+   * What came out since the last call, neighbours of one kind merged. The last one carries by which tokens, so that a
+   * later attempt can go on behind it. `ended`: this is all, also what was held back.
+   */
+  takeUnsent(ended: DeltaProgress["ended"] | null = null): Delta[] {
     const deltas = this.#unsent;
+    const last = deltas.at(-1);
+    if (last === undefined) return [];
+    last.progress = ended === null ? this.#progress : { ...this.#progress, ended };
     this.#unsent = [];
+    this.#progress = { tokens: [] };
     return deltas;
   }
 
@@ -147,4 +162,9 @@ export class GenerationOutput {
   #add(delta: Delta): void {
     appendDelta(this.#unsent, this.#choice === 0 ? delta : { choice: this.#choice, ...delta });
   }
+}
+
+function copyOf(probability: TokenProbability | null): NonNullable<DeltaProgress["probabilities"]>[number] {
+  if (probability === null) return null;
+  return { logprob: probability.logprob, top: probability.top.map((other) => ({ ...other })) };
 }

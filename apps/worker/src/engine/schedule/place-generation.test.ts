@@ -40,14 +40,14 @@ const slotStates = fc.array(
 const situations = fc
   .record({
     states: slotStates,
-    promptTokens: prompts,
+    inputTokens: prompts,
     scope: scopes,
     publicTokens: fc.constantFrom(0, 0, 10, 40),
     copies: fc.boolean(),
   })
-  .map(({ states, promptTokens, scope, publicTokens, copies }) => {
-    const publicPrefix: PublicPrefix = () => Math.min(publicTokens, promptTokens.length);
-    const generation = generationOf(promptTokens, scope);
+  .map(({ states, inputTokens, scope, publicTokens, copies }) => {
+    const publicPrefix: PublicPrefix = () => Math.min(publicTokens, inputTokens.length);
+    const generation = generationOf(inputTokens, scope);
     return { slots: slotsOf(states), generation, rules: { copies, publicPrefix }, publicTokens };
   });
 
@@ -76,9 +76,9 @@ describe("any placement", () => {
   });
 
   test("takes only what another slot really holds, or will, and never the last token of the prompt", () => {
-    check(({ slot, kept, copy, wait }, { generation: { promptTokens } }) => {
-      const limit = promptTokens.length - 1;
-      const common = (held: readonly Token[]) => commonPrefix(promptTokens, held, limit);
+    check(({ slot, kept, copy, wait }, { generation: { inputTokens } }) => {
+      const limit = inputTokens.length - 1;
+      const common = (held: readonly Token[]) => commonPrefix(inputTokens, held, limit);
       expect(kept).toBeLessThanOrEqual(common(slot.cached));
       if (copy !== null) expect(copy.tokens).toBeLessThanOrEqual(common(copy.from.cached));
       if (wait !== null) expect(wait.tokens).toBeLessThanOrEqual(common(plannedTokens(wait.for)));
@@ -125,11 +125,11 @@ describe("any placement", () => {
   test("does not overwrite the fullest match while another slot that adds no gap is free", () => {
     check(({ slot, kept, copy, wait }, { slots, generation, rules, publicTokens }) => {
       if (!rules.copies) return;
-      const limit = generation.promptTokens.length - 1;
+      const limit = generation.inputTokens.length - 1;
       const heldBy = (one: Slot) => {
         const foreign = one.cacheScope !== null && one.cacheScope !== generation.cacheScope;
         return commonPrefix(
-          generation.promptTokens,
+          generation.inputTokens,
           one.cached,
           foreign ? Math.min(limit, publicTokens) : limit,
         );

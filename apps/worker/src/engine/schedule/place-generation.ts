@@ -17,7 +17,7 @@ export interface Placement {
 }
 
 /** How many tokens at the beginning of a prompt everyone may share: declared system prompts. */
-export type PublicPrefix = (promptTokens: readonly Token[]) => number;
+export type PublicPrefix = (inputTokens: readonly Token[]) => number;
 
 /**
  * Which free slot a generation gets, and where the beginning of its prompt comes from; null: no slot is free. A pure
@@ -33,13 +33,13 @@ export function placeGeneration(
 ): Placement | null {
   const free = slots.filter(({ running }) => running === null);
   if (free.length === 0) return null;
-  const { promptTokens } = generation;
-  const publicTokens = options.publicPrefix(promptTokens);
+  const { inputTokens } = generation;
+  const publicTokens = options.publicPrefix(inputTokens);
   // The last token is always computed: its logits are the first answer.
-  const limit = promptTokens.length - 1;
+  const limit = inputTokens.length - 1;
   const shared = (slot: Slot, held: readonly Token[]) => {
     const allowed = slot.cacheScope === null || slot.cacheScope === generation.cacheScope;
-    return commonPrefix(promptTokens, held, allowed ? limit : Math.min(limit, publicTokens));
+    return commonPrefix(inputTokens, held, allowed ? limit : Math.min(limit, publicTokens));
   };
   const matches = new Map(slots.map((slot) => [slot, shared(slot, slot.cached)]));
   const heldBy = (slot: Slot) => matches.get(slot) ?? 0;

@@ -10,15 +10,13 @@ import { emptySlot, type Slot } from "../slot.ts";
 const NO_SAMPLER: Sampler = { constrain: () => {}, dispose: () => {} };
 
 /** `closing`: how many tokens are forced behind the first one that is sampled. */
-export function generationOf(
-  promptTokens: readonly number[],
-  cacheScope = "tenant",
-  closing = 0,
-): Generation {
+export function generationOf(inputTokens: readonly number[], cacheScope = "tenant", closing = 0): Generation {
   return {
     id: "job",
     choice: 0,
-    promptTokens: promptTokens as Token[],
+    inputTokens: inputTokens as Token[],
+    promptLength: inputTokens.length,
+    spoken: null,
     cacheScope,
     maxTokens: 1000,
     sampling: GREEDY,

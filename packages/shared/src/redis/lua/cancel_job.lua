@@ -3,6 +3,7 @@
 -- KEYS 1 record, 2 events
 -- ARGV 1 now (ms), 2 seconds to keep the job
 -- Returns 'gone', 'ended', 'cancelled' or 'asked'.
+-- Needs event_stream.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if not job[1] then
   return 'gone'
@@ -16,8 +17,7 @@ if job[1] ~= 'queued' then
 end
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'endedAtMs', ARGV[1])
 local data = '{"status":"cancelled","usage":null,"finish_reason":null}'
-local id = redis.call('XADD', KEYS[2], job[2] .. '-*', 'type', 'end', 'data', data)
-redis.call('PUBLISH', KEYS[2], '{"id":"' .. id .. '","type":"end","data":' .. data .. '}')
+publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 'cancelled'

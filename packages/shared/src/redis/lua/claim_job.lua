@@ -3,7 +3,8 @@
 --
 -- KEYS 1 record, 2 events
 -- ARGV 1 now (ms)
--- Returns {'gone'}, {'ended', state} or {'claimed', field, value, ...} with the whole record.
+-- Returns {'gone'}, {'ended', state} or {'claimed', number of the last event, field, value, ...} with the whole record.
+-- Needs event_stream.lua
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return { 'gone' }
@@ -17,13 +18,14 @@ redis.call('HSET', KEYS[1], 'state', 'running')
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
 redis.call('PERSIST', KEYS[1])
 
-local kind = redis.call('EXISTS', KEYS[2]) == 1 and 'restart' or 'start'
-local data = '{"attempt":' .. attempt .. '}'
-local id = attempt .. '-1'
-redis.call('XADD', KEYS[2], id, 'type', kind, 'data', data)
-redis.call('PUBLISH', KEYS[2], '{"id":"' .. id .. '","type":"' .. kind .. '","data":' .. data .. '}')
+-- A later attempt goes on where the stream ends, and says so only where it can't.
+local seq = last_seq(KEYS[2])
+if seq == 0 then
+  seq = 1
+  publish(KEYS[2], attempt, seq, 'start', '{"attempt":' .. attempt .. '}')
+end
 
-local reply = { 'claimed' }
+local reply = { 'claimed', tostring(seq) }
 for _, value in ipairs(redis.call('HGETALL', KEYS[1])) do
   reply[#reply + 1] = value
 end

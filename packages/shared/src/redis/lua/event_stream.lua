@@ -1,0 +1,29 @@
+-- What the commands share that write a job's token events. Numbers go on over all attempts: the event after `1-7` is
+-- `1-8`, or `2-8` when another attempt says it.
+
+-- The number of the last event; 0 when there is none.
+local function last_seq(events)
+  local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
+  return last and tonumber(string.match(last[1], '%d+$')) or 0
+end
+
+-- Writes one event and announces it. `data` is JSON.
+local function publish(events, epoch, seq, type, data)
+  local id = epoch .. '-' .. seq
+  redis.call('XADD', events, id, 'type', type, 'data', data)
+  redis.call('PUBLISH', events, '{"id":"' .. id .. '","type":"' .. type .. '","data":' .. data .. '}')
+end
+
+-- Writes the events that ARGV holds from `first` on, as seq, type, data each. A command whose reply was cut off with the
+-- connection is sent again: events that are there already are passed over.
+local function publish_all(record, events, epoch, now, first)
+  local published = last_seq(events)
+  for i = first, #ARGV, 3 do
+    if tonumber(ARGV[i]) > published then
+      publish(events, epoch, ARGV[i], ARGV[i + 1], ARGV[i + 2])
+      if ARGV[i + 1] == 'delta' then
+        redis.call('HSETNX', record, 'firstTokenAtMs', now)
+      end
+    end
+  end
+end
