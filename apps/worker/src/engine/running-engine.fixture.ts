@@ -16,7 +16,12 @@ export interface RunningEngine extends AsyncDisposable {
   onStep(listener: (step: StepRecord) => void): void;
   generate(request: GenerationRequest, tenant?: string): RunningRequest;
   /** Another attempt at a request that has ended or was cancelled. */
-  generateOn(id: string, request: GenerationRequest, published: PublishedChoice[]): RunningRequest;
+  generateOn(
+    id: string,
+    request: GenerationRequest,
+    published: PublishedChoice[],
+    tenant?: string,
+  ): RunningRequest;
 }
 
 interface RunningRequest {
@@ -67,7 +72,7 @@ export async function startEngine(
     steps,
     onStep: (listener) => void listeners.push(listener),
     generate: (request, tenant = "default") => submit(`job_${requests.size + 1}`, request, tenant, []),
-    generateOn: (id, request, published) => submit(id, request, "default", published),
+    generateOn: (id, request, published, tenant = "default") => submit(id, request, tenant, published),
     [Symbol.asyncDispose]: async () => {
       engine.close();
       await ended;

@@ -98,6 +98,35 @@ describe.each(Object.entries(requests))("%s", (_name, changes) => {
   });
 });
 
+/** Nothing of one is in the caches of another. */
+let strangers = 0;
+
+test.each([1, 2, 3])(
+  "all of them at once, each cut somewhere, in slots that hold nothing of them: %i",
+  async (seed) => {
+    const asked = Object.values(requests).map((changes) =>
+      generationRequest({
+        messages: [{ role: "user", content: CAPITAL }],
+        sampling: { temperature: 0 },
+        ...changes,
+      }),
+    );
+    const wholes = asked.map((request) => engine.generate(request));
+    const results = await Promise.all(wholes.map(({ done }) => done));
+    const cut = wholes.map(({ deltas }, at) => deltas.slice(0, (seed * 7 + at * 5) % (deltas.length + 1)));
+    const mores = asked.map((request, at) => {
+      strangers += 1;
+      const { id } = wholes[at] as (typeof wholes)[number];
+      return engine.generateOn(id, request, choicesOf(cut[at] ?? []), `stranger ${strangers}`);
+    });
+    for (const [at, more] of mores.entries()) {
+      expect((await more.done).result.text).toEqual(results[at]?.result.text);
+      expect(more.restarts).toBe(0);
+      expect(readingOf([...(cut[at] ?? []), ...more.deltas])).toEqual(readingOf(wholes[at]?.deltas ?? []));
+    }
+  },
+);
+
 function choicesOf(deltas: readonly Delta[]): PublishedChoice[] {
   return publishedChoices(deltas.map((data) => ({ type: "delta", data })));
 }
@@ -175,4 +204,39 @@ test("the tokens of earlier attempts come from the cache of the slot that ran th
   expect(again.usage.cachedTokens).toBeLessThanOrEqual(usage.promptTokens);
   const prefilled = engine.steps.slice(stepsBefore).reduce((sum, step) => sum + step.prefillTokens, 0);
   expect(prefilled).toBe(1);
+});
+
+describe("with the fallback driver", () => {
+  let sequence: RunningEngine;
+  beforeAll(async () => {
+    let nowMs = 0;
+    sequence = await startEngine(TINY, { slots: 2, driver: "sequence" }, () => {
+      nowMs += 1_000;
+      return nowMs;
+    });
+  });
+  afterAll(() => sequence[Symbol.asyncDispose]());
+
+  test.each([
+    ["free text goes on", PLAIN, 0],
+    [
+      "bound text begins anew",
+      { ...PLAIN, format: { type: "json_schema" as const, schema }, maxTokens: 60 },
+      1,
+    ],
+  ])("%s", async (_, changes, restarts) => {
+    const request = generationRequest({
+      messages: [{ role: "user", content: CAPITAL }],
+      sampling: { temperature: 0 },
+      ...changes,
+    });
+    const whole = sequence.generate(request);
+    const { result } = await whole.done;
+    const said = whole.deltas.slice(0, 4);
+    const more = sequence.generateOn(whole.id, request, choicesOf(said));
+    expect((await more.done).result).toEqual(result);
+    expect(more.restarts).toBe(restarts);
+    const heard = restarts === 0 ? [...said, ...more.deltas] : more.deltas;
+    expect(readingOf(heard)).toEqual(readingOf(whole.deltas));
+  });
 });
