@@ -11,6 +11,8 @@ export type ErrorCode =
   | "model_not_found"
   | "job_not_found"
   | "route_not_found"
+  | "deadline_infeasible"
+  | "deadline_exceeded"
   // capacity
   | "redis_unavailable"
   | "model_unavailable"

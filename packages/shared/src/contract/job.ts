@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type EmbeddingRequest, embeddingRequestSchema, embeddingResultSchema } from "./embedding.ts";
+import { jobEstimateSchema, jobSizeSchema } from "./estimate.ts";
 import { generationRequestSchema, generationResultSchema, usageSchema } from "./generation.ts";
 import { jobStateSchema } from "./lifecycle.ts";
 
@@ -55,6 +56,14 @@ export const jobRecordSchema = z.object({
   startedAtMs: z.int().nullable(),
   firstTokenAtMs: z.int().nullable(),
   endedAtMs: z.int().nullable(),
+  /** When the job is of no use any more, by Redis' clock; null: it may take as long as it likes. */
+  deadlineAtMs: z.int().nullable().default(null),
+  /** When its current attempt began, by Redis' clock. */
+  claimedAtMs: z.int().nullable().default(null),
+  /** null: a record from before there were sizes. */
+  size: jobSizeSchema.nullable().default(null),
+  /** What its submitter was told to expect; null: there was no measurement to tell anything by. */
+  estimate: jobEstimateSchema.nullable().default(null),
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),
@@ -69,4 +78,5 @@ export type JobSummary = z.infer<typeof jobSummarySchema>;
 export type NewJob = Pick<
   JobRecord,
   "id" | "tenant" | "model" | "endpoint" | "class" | "request" | "metadata" | "traceparent" | "createdAtMs"
->;
+> &
+  Partial<Pick<JobRecord, "deadlineAtMs" | "size" | "estimate">>;

@@ -22,6 +22,9 @@ export function jobIndexKey(tenant: string): string {
   return `quern:jobs:${tenant}`;
 }
 
+/** Sorted set: ids of jobs that have not ended, by their deadline in Unix milliseconds of Redis' clock. */
+export const DEADLINES_KEY = "quern:deadlines";
+
 /** Pub/Sub: the id of a running job somebody wants cancelled. Workers listen. */
 export const CANCEL_CHANNEL = "quern:cancel";
 

@@ -12,6 +12,9 @@ const STATUS: Record<ErrorCode, number> = {
   job_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
+  deadline_infeasible: 422,
+  // Not 408, which OpenAI's clients try again: by then the deadline is further away still.
+  deadline_exceeded: 504,
   redis_unavailable: 503,
   model_unavailable: 503,
   draining: 503,

@@ -10,7 +10,7 @@ import {
  * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
  * absent, which lets the scripts set a time once with HSETNX.
  */
-const JSON_FIELDS = ["request", "metadata", "usage", "result", "error"] as const;
+const JSON_FIELDS = ["request", "metadata", "usage", "result", "error", "size", "estimate"] as const;
 const NUMBER_FIELDS = [
   "attempt",
   "crashes",
@@ -19,6 +19,8 @@ const NUMBER_FIELDS = [
   "startedAtMs",
   "firstTokenAtMs",
   "endedAtMs",
+  "deadlineAtMs",
+  "claimedAtMs",
 ] as const;
 
 export function newJobFields(job: NewJob): string[] {
@@ -37,6 +39,9 @@ export function newJobFields(job: NewJob): string[] {
     createdAtMs: String(job.createdAtMs),
     queuedAtMs: String(job.createdAtMs),
   };
+  if (job.deadlineAtMs != null) fields.deadlineAtMs = String(job.deadlineAtMs);
+  if (job.size != null) fields.size = JSON.stringify(job.size);
+  if (job.estimate != null) fields.estimate = JSON.stringify(job.estimate);
   if (job.traceparent !== null) fields.traceparent = job.traceparent;
   return Object.entries(fields).flat();
 }

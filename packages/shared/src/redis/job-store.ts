@@ -56,6 +56,8 @@ export type Claim =
   /** `lastSeq`: of the stream as it stands; the attempt's own events go on behind it. */
   | { kind: "claimed"; record: JobRecord; lastSeq: number }
   | { kind: "ended"; state: JobState }
+  /** Its deadline passed while it was queued: `expireQueuedJob` ends it. */
+  | { kind: "overdue" }
   | { kind: "gone" };
 
 export async function claimJob(redis: Redis, jobId: string, nowMs: number): Promise<Claim> {
@@ -66,6 +68,7 @@ export async function claimJob(redis: Redis, jobId: string, nowMs: number): Prom
     [nowMs],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };
+  if (kind === "overdue") return { kind };
   const [lastSeq, ...fields] = rest;
   const record = kind === "claimed" ? parseJobReply(fields) : null;
   return record === null ? { kind: "gone" } : { kind: "claimed", record, lastSeq: Number(lastSeq) };

@@ -9,13 +9,12 @@ import {
   LIFECYCLE,
   type TerminalState,
 } from "../contract/lifecycle.ts";
+import { jobKey } from "../contract/names.ts";
 import { connectRedis } from "./connect.ts";
+import { expireQueuedJob } from "./deadlines.ts";
 import { readEvents } from "./event-stream.ts";
 import { cancelJob, claimJob, commitJob, createJob, handBackJob, readJob } from "./job-store.ts";
 import { newJob } from "./new-job.fixture.ts";
-
-/** Nothing expires jobs yet: no command makes this event. */
-type MadeEvent = Exclude<JobEvent, "expire">;
 
 let server: RedisServer;
 let redis: Redis;
@@ -59,23 +58,26 @@ async function endedAs(id: string, state: TerminalState): Promise<number> {
   return 1;
 }
 
-const ACT: Record<MadeEvent, (id: string, epoch: number) => Promise<unknown>> = {
+const ACT: Record<JobEvent, (id: string, epoch: number) => Promise<unknown>> = {
   claim: (id) => claimJob(redis, id, 5_000),
   hand_back: (id, epoch) =>
     handBackJob(redis, { jobId: id, epoch }, { engineCrashed: true, events: [] }, 5_000),
   complete: (id, epoch) => end(id, epoch, "completed"),
   fail: (id, epoch) => end(id, epoch, "failed"),
   cancel: (id) => cancelJob(redis, id, { retentionSeconds: 60 }, 5_000),
+  expire: (id) => expireQueuedJob(redis, id, { retentionSeconds: 60 }),
 };
 
 const cells = JOB_STATES.flatMap((state) =>
-  (Object.keys(ACT) as MadeEvent[]).map((event) => ({ state, event, outcome: LIFECYCLE[state][event] })),
+  (Object.keys(ACT) as JobEvent[]).map((event) => ({ state, event, outcome: LIFECYCLE[state][event] })),
 );
 
 test.each(cells)("$state, $event: $outcome", async ({ state, event, outcome }) => {
   const job = newJob();
   await createJob(redis, job);
   const epoch = await ARRANGE[state](job.id);
+  // Only now: a job that is overdue before is not claimed.
+  if (event === "expire") await redis.hset(jobKey(job.id), "deadlineAtMs", 1);
   const before = await snapshot(job.id);
   expect(before.record.state).toBe(state);
 
@@ -84,7 +86,9 @@ test.each(cells)("$state, $event: $outcome", async ({ state, event, outcome }) =
   const after = await snapshot(job.id);
   if (outcome === "ignore") expect(after).toEqual(before);
   else if (outcome === "ask_worker") {
-    expect(after).toEqual({ ...before, record: { ...before.record, cancelRequested: true } });
+    // A cancel leaves word; of a deadline the worker knows since its claim.
+    const cancelRequested = event === "cancel";
+    expect(after).toEqual({ ...before, record: { ...before.record, cancelRequested } });
   } else if (outcome === "impossible") throw new Error("no cell of these events is impossible");
   else expect(after.record.state).toBe(outcome.to);
 });
@@ -102,5 +106,6 @@ test("no command knows a job that is not there", async () => {
   expect(await ACT.hand_back(id, 1)).toEqual({ handedBack: false });
   expect(await ACT.complete(id, 1)).toBe("gone");
   expect(await ACT.cancel(id, 1)).toBe("gone");
+  expect(await ACT.expire(id, 1)).toEqual({ kind: "gone" });
   expect(await redis.keys(`*${id}*`)).toEqual([]);
 });

@@ -3,7 +3,9 @@
 --
 -- KEYS 1 record, 2 events
 -- ARGV 1 now (ms)
--- Returns {'gone'}, {'ended', state} or {'claimed', number of the last event, field, value, ...} with the whole record.
+-- Returns {'gone'}, {'ended', state}, {'overdue'} or {'claimed', number of the last event, field, value, ...} with the
+-- whole record. `overdue`: its deadline passed while it was queued, by this server's clock, and nothing was changed;
+-- expire_job.lua ends it.
 -- Needs event_stream.lua
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
@@ -12,9 +14,15 @@ end
 if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
+local time = redis.call('TIME')
+local serverNowMs = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local deadline = redis.call('HGET', KEYS[1], 'deadlineAtMs')
+if state == 'queued' and deadline and tonumber(deadline) <= tonumber(serverNowMs) then
+  return { 'overdue' }
+end
 
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running')
+redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs)
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
 redis.call('PERSIST', KEYS[1])
 

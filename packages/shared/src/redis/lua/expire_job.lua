@@ -1,0 +1,25 @@
+-- Ends a queued job whose deadline has passed by this server's clock, the one clock that deadlines are judged by. A
+-- running job is its worker's to stop.
+--
+-- KEYS 1 record, 2 events
+-- ARGV 1 seconds to keep the job
+-- Returns {'gone'}, {'ended'}, {'running'}, {'early'} or {'expired', tenant, model, class}.
+-- Needs event_stream.lua
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'deadlineAtMs', 'tenant', 'model', 'class')
+if not job[1] then
+  return { 'gone' }
+end
+if job[1] ~= 'queued' then
+  return { job[1] == 'running' and 'running' or 'ended' }
+end
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+if not job[3] or tonumber(job[3]) > nowMs then
+  return { 'early' }
+end
+redis.call('HSET', KEYS[1], 'state', 'expired', 'endedAtMs', string.format('%.0f', nowMs))
+local data = '{"status":"expired","usage":null,"finish_reason":null}'
+publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return { 'expired', job[4], job[5], job[6] or 'interactive' }
