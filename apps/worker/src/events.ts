@@ -12,6 +12,7 @@ export interface WorkerEvents {
   engineRestartFailed(error: Error, retryInMs: number): void;
   attemptEnded(record: JobRecord, outcome: AttemptOutcome, nowMs: number): void;
   attemptBroke(jobId: string, error: Error): void;
+  jobExpired(jobId: string): void;
   redisError(error: Error): void;
   draining(runningJobs: number): void;
   drained(): void;
@@ -60,6 +61,7 @@ export function workerEvents(log: Logger): WorkerEvents {
       if (outcome.error === null) log.info(line, `job ${outcome.end}`);
       else log.warn(line, `job ${outcome.end}`);
     },
+    jobExpired: (jobId) => log.info({ job: jobId }, "job expired before it began"),
     attemptBroke: (jobId, error) => log.error({ job: jobId, err: error }, "attempt broke off, trying again"),
     redisError: (error) => {
       if (redisErrors()) log.warn({ reason: error.message }, "Redis does not answer; waiting for it");

@@ -18,6 +18,7 @@ import { engineOptions } from "./engine-options.ts";
 import { EngineSupervisor } from "./engine-process/engine-supervisor.ts";
 import { type WorkerEvents, workerEvents } from "./events.ts";
 import { downloadProgress } from "./model-download.ts";
+import { JobMeasurements } from "./rates/job-measurements.ts";
 import { Heartbeat } from "./registration/heartbeat.ts";
 import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
 
@@ -72,6 +73,7 @@ async function startWorker(
   started.defer(() => subscriber.disconnect());
 
   const runningJobs = new RunningJobs();
+  const measurements = new JobMeasurements();
   let consumer: JobConsumer | null = null;
   let heartbeat: Heartbeat | null = null;
   let state: WorkerState = "loading";
@@ -115,7 +117,17 @@ async function startWorker(
     const enginePid = engines.current?.pid ?? null;
     const { slots } = options;
     const busy = Math.min(runningJobs.count, slots);
-    return { ...identity, enginePid, slots, busy, state, lastSeenAtMs: Date.now(), description };
+    return {
+      ...identity,
+      enginePid,
+      slots,
+      busy,
+      state,
+      lastSeenAtMs: Date.now(),
+      description,
+      reservedSlots: 0,
+      ...measurements.current(),
+    };
   });
 
   consumer = new JobConsumer({
@@ -126,6 +138,7 @@ async function startWorker(
     engines,
     runningJobs,
     events,
+    measurements,
   });
   await listenForCancels(subscriber, runningJobs);
   await answerTokenCounts(subscriber, redis, entry.alias, engines);

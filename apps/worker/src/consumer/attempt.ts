@@ -10,6 +10,7 @@ import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
 import { type PublishedChoice, publishedChoices } from "../engine/resume/published-choice.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
+import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { StopReason } from "./running-jobs.ts";
 
@@ -48,6 +49,7 @@ export interface AttemptOptions {
  *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
  *     │  └──refused──▶ commit failed                       draining  ▶ hand back
  *     └──died───────▶ hand back, at the third time commit failed     lost ▶ nothing
+ *                                                           expired   ▶ commit expired, with what there is
  *
  * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
  */
@@ -71,6 +73,7 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     if (!(error instanceof EngineDied))
       return commitEnd(options, publisher, "failed", null, toJobError(error));
     if (stop.signal.reason === "cancelled") return commitEnd(options, publisher, "cancelled", null, null);
+    if (stop.signal.reason === "expired") return commitEnd(options, publisher, "expired", null, null);
     if (record.crashes + 1 < MAX_CRASHES) return handBack(options, publisher, { engineCrashed: true });
     return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
   }
@@ -78,6 +81,8 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   switch (stop.signal.reason as StopReason) {
     case "cancelled":
       return commitEnd(options, publisher, "cancelled", answer, null);
+    case "expired":
+      return commitEnd(options, publisher, "expired", answer, null);
     case "draining":
       return handBack(options, publisher, { engineCrashed: false });
     case "lost":
@@ -85,15 +90,15 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   }
 }
 
-/** Ends a job that is not run at all: it was cancelled while it waited, or has crashed its engine too often. */
+/** Ends a job that is not run at all: it was cancelled while it waited, has crashed its engine too often, or is overdue. */
 export function commitWithoutRunning(
   options: Pick<AttemptOptions, "redis" | "record" | "lastSeq" | "retentionSeconds">,
 ): Promise<AttemptOutcome> {
   const { redis, record, lastSeq } = options;
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
-  return record.cancelRequested
-    ? commitEnd(options, publisher, "cancelled", null, null)
-    : commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
+  if (record.cancelRequested) return commitEnd(options, publisher, "cancelled", null, null);
+  if (isOverdue(record)) return commitEnd(options, publisher, "expired", null, null);
+  return commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
 }
 
 async function commitEnd(

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { queuePrefix } from "@quern/shared/contract/names";
+import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
 import { claimJob } from "@quern/shared/redis/job-store";
 import { type Job, WaitingError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 import type { WorkerEvents } from "../events.ts";
+import type { JobMeasurements } from "../rates/job-measurements.ts";
 import { type AttemptEnd, commitWithoutRunning, MAX_CRASHES, runAttempt } from "./attempt.ts";
+import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { startAttemptSpans } from "./job-spans.ts";
 import type { RunningJobs } from "./running-jobs.ts";
 
@@ -30,6 +33,7 @@ export interface JobConsumerOptions {
   engines: EngineSupervisor;
   runningJobs: RunningJobs;
   events: WorkerEvents;
+  measurements: JobMeasurements;
 }
 
 /**
@@ -107,29 +111,45 @@ export class JobConsumer {
 
   /** How the attempt ended; `gone` when nothing of the job is left. */
   async #attempt(jobId: string, stop: AbortController): Promise<AttemptEnd | "gone"> {
-    const { redis, engines, retentionSeconds, events } = this.#options;
+    const { redis, engines, retentionSeconds, events, measurements } = this.#options;
     const engine = await engines.ready(AbortSignal.any([stop.signal, this.#draining.signal]));
     if (engine === null) return "queued";
 
     const claim = await claimJob(redis, jobId, Date.now());
     if (claim.kind === "gone") return "gone";
     if (claim.kind === "ended") return claim.state as AttemptEnd;
+    if (claim.kind === "overdue") return this.#expire(jobId);
     const { record, lastSeq } = claim;
+    const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());
-    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES;
-    const attempt = {
-      redis,
-      record,
-      lastSeq,
-      engine,
-      retentionSeconds,
-      traceparent: spans.traceparent,
-      stop,
-    };
+    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES || isOverdue(record);
+    const { traceparent } = spans;
+    const attempt = { redis, record, lastSeq, engine, retentionSeconds, traceparent, stop };
+    using _deadline = stopAtDeadline(record, stop);
     const outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
+    const { end } = outcome;
+    // Best effort: an entry that stays drops out when it is due.
+    if (end !== "queued" && end !== "lost") await dropDeadline(redis, record).catch(events.redisError);
+    measured.end(outcome, this.#load());
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());
-    return outcome.end;
+    return end;
+  }
+
+  /** The share of slots that have a job, this one's included. */
+  #load(): number {
+    const { runningJobs, slots } = this.#options;
+    return Math.min(runningJobs.count / slots, 1);
+  }
+
+  /** Its deadline passed while it waited: it ends without a step of the engine. */
+  async #expire(jobId: string): Promise<AttemptEnd | "gone"> {
+    const { redis, retentionSeconds, events } = this.#options;
+    const { kind } = await expireQueuedJob(redis, jobId, { retentionSeconds });
+    if (kind === "expired") events.jobExpired(jobId);
+    if (kind === "expired" || kind === "ended") return "expired";
+    // `early`: Redis' clock was set back just now. Whoever claims the job next sees how it stands.
+    return kind === "gone" ? "gone" : "queued";
   }
 
   /** Redis refused a write (out of memory, read-only replica), or a bug. The job is kept, and tried again. */

@@ -2,6 +2,7 @@
 export type StopReason =
   | "cancelled" // somebody asked for it
   | "draining" // this worker is closing: the job goes back to its queue
+  | "expired" // its deadline has passed
   | "lost"; // another attempt owns the job now: nothing more of this one counts
 
 interface RunningJob {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { calibrationSchema, UNCALIBRATED, workerRatesSchema } from "./rates.ts";
 
 /** What a loaded model is and what one of its slots can take. */
 export const modelDescriptionSchema = z.object({
@@ -34,6 +35,11 @@ export const workerRegistrationSchema = z.object({
   startedAtMs: z.int(),
   lastSeenAtMs: z.int(),
   description: modelDescriptionSchema,
+  /** Slots that batch jobs leave free. */
+  reservedSlots: z.int().nonnegative().default(0),
+  /** null: it has completed no job yet. */
+  rates: workerRatesSchema.nullable().default(null),
+  calibration: calibrationSchema.default(UNCALIBRATED),
 });
 export type WorkerRegistration = z.infer<typeof workerRegistrationSchema>;
 

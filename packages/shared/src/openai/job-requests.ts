@@ -1,12 +1,14 @@
 import { z } from "zod";
 import { ENDPOINTS, metadataSchema } from "../contract/job.ts";
 import { JOB_STATES } from "../contract/lifecycle.ts";
+import { deadlineFields } from "./deadline.ts";
 
 /** `POST /v1/jobs` */
 export const jobBodySchema = z.strictObject({
   endpoint: z.enum(ENDPOINTS),
   body: z.record(z.string(), z.unknown()),
   metadata: metadataSchema.nullish().transform((metadata) => metadata ?? {}),
+  ...deadlineFields,
 });
 
 /** `GET /v1/jobs` */

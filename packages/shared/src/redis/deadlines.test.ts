@@ -36,7 +36,7 @@ async function accepted(deadlineInMs: number, changes: Partial<NewJob> = {}): Pr
 }
 
 const stateOf = async (id: string) => (await readJob(redis, id))?.state;
-const indexed = () => redis.zrange(DEADLINES_KEY, 0, -1);
+const indexed = () => redis.zrange(DEADLINES_KEY, "0", "-1");
 
 test("a queued job that is due ends with no worker at all: one end event, no attempt, kept for a while", async () => {
   const due = await accepted(-1, { tenant: "t1", model: "m1", class: "batch" });

@@ -68,7 +68,7 @@ export async function expireDueJobs(
   options: { retentionSeconds: number },
 ): Promise<{ expired: ExpiredJob[]; hasMore: boolean }> {
   const nowMs = await redisNowMs(redis);
-  const ids = await redis.zrange(DEADLINES_KEY, "-inf", nowMs, "BYSCORE", "LIMIT", 0, PAGE_JOBS);
+  const ids = await redis.zrange(DEADLINES_KEY, "-inf", String(nowMs), "BYSCORE", "LIMIT", 0, PAGE_JOBS);
   const expiries = await Promise.all(ids.map((id) => expireQueuedJob(redis, id, options)));
   const over = ids.filter((_, at) => expiries[at]?.kind === "gone" || expiries[at]?.kind === "ended");
   if (over.length > 0) await redis.zrem(DEADLINES_KEY, ...over);

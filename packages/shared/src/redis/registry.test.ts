@@ -2,6 +2,7 @@ import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { WORKERS_KEY, workerKey } from "../contract/names.ts";
+import { UNCALIBRATED } from "../contract/rates.ts";
 import { REGISTRATION_TTL_MS, type WorkerRegistration } from "../contract/worker.ts";
 import { connectRedis } from "./connect.ts";
 import { listServedModels, listWorkers, registerWorker, unregisterWorker } from "./registry.ts";
@@ -28,6 +29,9 @@ function registration(id: string, changes: Partial<WorkerRegistration> = {}): Wo
     slots: 4,
     busy: 0,
     state: "ready",
+    reservedSlots: 0,
+    rates: null,
+    calibration: UNCALIBRATED,
     startedAtMs: 1_000,
     lastSeenAtMs: 2_000,
     description: {

@@ -1,0 +1,54 @@
+import { isEmbeddingRequest, type JobRecord } from "@quern/shared/contract/job";
+import { jobSizeOf } from "@quern/shared/contract/job-size";
+import type { Calibration, WorkerRates } from "@quern/shared/contract/rates";
+import type { AttemptOutcome } from "../consumer/attempt.ts";
+import { Calibrator } from "./calibrator.ts";
+import { ServiceRates } from "./service-rates.ts";
+
+/** One attempt being measured. */
+interface MeasuredAttempt {
+  /** `load`: the share of slots that have a job, as the attempt ends. */
+  end(outcome: AttemptOutcome, load: number): void;
+}
+
+/** All that a worker measures of its jobs: how fast they are, and how good the estimates of their times were. */
+export class JobMeasurements {
+  readonly #rates = new ServiceRates();
+  readonly #calibrator = new Calibrator();
+
+  /** `load`: the share of slots that have a job, as the attempt begins, this one included. */
+  begin(record: JobRecord, load: number): MeasuredAttempt {
+    const beganMs = performance.now();
+    this.#begun(record, load);
+    return {
+      end: (outcome, loadAtEnd) => {
+        const occupancyMs = performance.now() - beganMs;
+        const { answer, end } = outcome;
+        if (end !== "completed" || answer === null) return;
+        const { request } = record;
+        this.#rates.served({
+          class: record.class,
+          occupancyMs,
+          load: (load + loadAtEnd) / 2,
+          size: record.size ?? jobSizeOf(request),
+          choices: isEmbeddingRequest(request) ? 1 : request.choices,
+          usage: answer.usage,
+          timings: answer.timings,
+        });
+        if (record.claimedAtMs !== null) this.#calibrator.ended(record, record.claimedAtMs + occupancyMs);
+      },
+    };
+  }
+
+  current(): { rates: WorkerRates | null; calibration: Calibration } {
+    return { rates: this.#rates.current(), calibration: this.#calibrator.counts };
+  }
+
+  #begun(record: JobRecord, load: number): void {
+    const { claimedAtMs, estimate, attempt } = record;
+    if (attempt > 1 || claimedAtMs === null || estimate === null) return;
+    this.#calibrator.started(record, claimedAtMs);
+    // With a slot still free, nothing but the way here kept it waiting.
+    if (load < 1) this.#rates.dispatched(claimedAtMs - estimate.madeAtMs);
+  }
+}
