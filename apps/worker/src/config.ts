@@ -48,6 +48,7 @@ const envSchema = z.object({
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.string().optional(),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: z.string().optional(),
 });
 export type WorkerEnv = z.infer<typeof envSchema> & {
   /** All of it, for the engine child. */
@@ -76,6 +77,8 @@ export interface WorkerConfig {
   drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
+  /** Off where there is an endpoint for traces alone: the exporter would take one that nobody named. */
+  metrics: "exported" | "off";
 }
 
 /** @throws QuernError `config_invalid` for a GPU that the environment hides. */
@@ -115,6 +118,10 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:
       env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined,
+    metrics:
+      env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT !== undefined
+        ? "exported"
+        : "off",
   };
 }
 

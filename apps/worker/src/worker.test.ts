@@ -72,6 +72,7 @@ function workerConfig(): WorkerConfig {
     drainGraceMs: 0,
     log: { format: "json", level: "error" },
     telemetry: false,
+    metrics: "off",
   };
 }
 

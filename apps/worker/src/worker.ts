@@ -28,7 +28,11 @@ import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
  */
 export async function runWorker(config: WorkerConfig, stop: AbortSignal): Promise<void> {
   const events = workerEvents(createLogger({ service: "worker", ...config.log }));
-  await using _telemetry = await startTelemetry({ enabled: config.telemetry, serviceName: "quern-worker" });
+  await using _telemetry = await startTelemetry({
+    enabled: config.telemetry,
+    serviceName: "quern-worker",
+    metrics: config.metrics,
+  });
 
   const { entry, options } = await prepareModel(config, events, stop);
   await using worker = await startWorker(config, entry, options, events, stop);

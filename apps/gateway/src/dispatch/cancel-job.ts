@@ -1,4 +1,6 @@
+import type { NewJob } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL } from "@quern/shared/contract/names";
+import { dropDeadline } from "@quern/shared/redis/deadlines";
 import { cancelJob as cancelRecord } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import type { JobQueues, QueuedJob } from "./job-queues.ts";
@@ -7,10 +9,14 @@ import type { JobQueues, QueuedJob } from "./job-queues.ts";
 export async function cancelJob(
   redis: Redis,
   queues: JobQueues,
-  job: QueuedJob,
+  job: QueuedJob & Pick<NewJob, "deadlineAtMs">,
   retentionSeconds: number,
 ): Promise<void> {
   const outcome = await cancelRecord(redis, job.id, { retentionSeconds }, Date.now());
-  if (outcome === "cancelled") await queues.remove(job);
+  if (outcome === "cancelled") {
+    await queues.remove(job);
+    // Best effort: an entry that stays drops out when it is due.
+    await dropDeadline(redis, job).catch(() => {});
+  }
   if (outcome === "asked") await redis.publish(CANCEL_CHANNEL, job.id);
 }

@@ -34,18 +34,6 @@ export class JobQueues {
     await withinMs(ENQUEUE_TIMEOUT_MS, this.#queue(job).remove(job.id)).catch(() => {});
   }
 
-  /** 1: it is the next one; null: it is not waiting. */
-  async position(job: QueuedJob): Promise<number | null> {
-    // BullMQ pushes on the left and takes from the right.
-    const waiting = `${queuePrefix(job.model)}:${job.class}:wait`;
-    const replies = await this.#redis.multi().lpos(waiting, job.id, "RANK", -1).llen(waiting).exec();
-    const [index, length] = (replies ?? []).map(([error, reply]) => {
-      if (error) throw error;
-      return reply as number | null;
-    });
-    return typeof index === "number" && typeof length === "number" ? length - index : null;
-  }
-
   async close(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close().catch(this.#onError)));
   }

@@ -2,12 +2,14 @@ import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Endpoint, JobClass, JobRequest, Metadata, NewJob } from "@quern/shared/contract/job";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { traceparentOf } from "@quern/shared/process/trace-context";
+import { indexDeadline } from "@quern/shared/redis/deadlines";
 import { confirmJob, createJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { newJobId } from "./job-id.ts";
 import type { JobQueues } from "./job-queues.ts";
 
-export interface Submission {
+/** Deadline, size and estimate are `admission/admit-times.ts`'s; absent: no deadline, and nothing is known. */
+export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "estimate"> {
   tenant: string;
   endpoint: Endpoint;
   class: JobClass;
@@ -20,7 +22,7 @@ export interface Submission {
 /**
  * Accepts a job. In this order, so that whatever breaks in between, no accepted job is lost and no refused one stays:
  *
- *   1. the record, with an expiry   2. the reference in the queue   3. the record without the expiry
+ *   1. the record, with an expiry   2. its deadline   3. the reference in the queue   4. the record without the expiry
  *
  * @throws QuernError `redis_unavailable`; the job may then run nevertheless, if only the confirmation failed.
  */
@@ -39,6 +41,7 @@ export async function submitJob(redis: Redis, queues: JobQueues, submission: Sub
   try {
     const job: NewJob = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
     await createJob(redis, job);
+    await indexDeadline(redis, job);
     await queues.add(job);
     await confirmJob(redis, job);
     return job;

@@ -1,5 +1,6 @@
 import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
 import { completionBodySchema } from "@quern/shared/openai/completion-request";
+import { TTL_HEADER } from "@quern/shared/openai/deadline";
 import { embeddingsBodySchema } from "@quern/shared/openai/embeddings-request";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import { z } from "zod";
@@ -66,6 +67,7 @@ export function openApiDocument(): Json {
           description:
             "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. " +
             "What each parameter does, and its limits, stand in docs/chat-completions.md.",
+          parameters: [ttlSeconds],
           requestBody: body("ChatRequest", chatRequest),
           responses: {
             200: {
@@ -77,7 +79,7 @@ export function openApiDocument(): Json {
                 "text/event-stream": { schema: { type: "string" }, example: chatStream },
               },
             },
-            ...errors(400, 403, 404, 410, 413, 500, 503),
+            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -88,6 +90,7 @@ export function openApiDocument(): Json {
           description:
             "OpenAI's older completions, without a chat template. With `suffix` the gap between both is filled, by models that were trained " +
             "for it. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. docs/completions.md says more.",
+          parameters: [ttlSeconds],
           requestBody: body("CompletionRequest", completionRequest),
           responses: {
             200: {
@@ -99,7 +102,7 @@ export function openApiDocument(): Json {
                 "text/event-stream": { schema: { type: "string" } },
               },
             },
-            ...errors(400, 403, 404, 410, 413, 500, 503),
+            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -110,13 +113,14 @@ export function openApiDocument(): Json {
           description:
             "OpenAI's embeddings. Each input has the model's context for itself; the vectors of one request may have 2,097,152 numbers, " +
             "its inputs 300,000 tokens. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it.",
+          parameters: [ttlSeconds],
           requestBody: body("EmbeddingsRequest", embeddingsRequest),
           responses: {
             200: {
               ...json("A vector for each input, in their order", "EmbeddingList", { vectors: embeddingList }),
               headers: { "x-quern-job-id": { schema: { type: "string" } } },
             },
-            ...errors(400, 403, 404, 410, 413, 500, 503),
+            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -128,7 +132,7 @@ export function openApiDocument(): Json {
           requestBody: body("JobRequest", jobRequest),
           responses: {
             202: json("The job", "Job", { queued: queuedJob }),
-            ...errors(400, 403, 404, 413, 503),
+            ...errors(400, 403, 404, 413, 422, 503),
           },
         },
         get: {
@@ -246,6 +250,13 @@ export function openApiDocument(): Json {
   };
 }
 
+const ttlSeconds = {
+  name: TTL_HEADER,
+  in: "header",
+  description:
+    "Seconds after which the answer is of no use any more: then the job is stopped (docs/deadlines.md)",
+  schema: { type: "number", exclusiveMinimum: 0 },
+};
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
 
 function ref(name: keyof typeof schemas): Json {
@@ -268,8 +279,10 @@ const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   404: "There is no such thing, or it is not yours",
   410: "Somebody cancelled the job before it ended",
   413: "The body is too large",
+  422: "Nine of ten such jobs would miss the deadline, as queue and workers stand",
   500: "It went wrong on our side",
   503: "Not just now; `Retry-After` says when to try again",
+  504: "The job's deadline passed before it ended",
 };
 
 function errors(...statuses: DocumentedFailure[]): Json {

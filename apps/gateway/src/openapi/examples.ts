@@ -45,6 +45,7 @@ export const jobRequest = {
   endpoint: "/v1/chat/completions",
   body: chatRequest,
   metadata: { order: "7" },
+  ttl_seconds: 3_600,
 };
 
 const submitted: JobSummary = {
@@ -64,12 +65,20 @@ const submitted: JobSummary = {
   startedAtMs: null,
   firstTokenAtMs: null,
   endedAtMs: null,
+  deadlineAtMs: 1_764_003_600_120,
+  claimedAtMs: null,
+  size: { promptCharacters: 30, maxTokens: null },
+  estimate: null,
   usage: null,
   result: null,
   error: null,
 };
 
-export const queuedJob = toJobObject(submitted, 3);
+export const queuedJob = toJobObject(submitted, 3, {
+  startAtMs: { p50: 1_764_000_001_400, p90: 1_764_000_002_310 },
+  endAtMs: { p50: 1_764_000_002_020, p90: 1_764_000_003_150 },
+  reason: null,
+});
 
 export const completedJob = toJobObject(
   {
@@ -135,6 +144,15 @@ const failures = {
   403: new QuernError("forbidden", "this gateway answers its own machine only"),
   404: new QuernError("job_not_found", `there is no job '${submitted.id}'`),
   410: new QuernError("job_cancelled", "the job was cancelled before it ended"),
+  422: new QuernError(
+    "deadline_infeasible",
+    "the deadline is 0.50 s away, but the job would end in about 12 s (90% within 17 s) as queue and workers stand. " +
+      "Allow that long, lower max_tokens, or try again when less is queued",
+  ),
+  504: new QuernError(
+    "deadline_exceeded",
+    `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${submitted.id}`,
+  ),
   413: new QuernError("body_too_large", "the body is larger than 10485760 bytes"),
   500: new QuernError("engine_crashed", "the engine died 3 times while it ran this job"),
   503: new QuernError("redis_unavailable", "the queue can't be reached just now; try again soon"),

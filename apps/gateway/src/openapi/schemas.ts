@@ -1,3 +1,4 @@
+import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
 import { ENDPOINTS } from "@quern/shared/contract/job";
 
 /** The shapes of replies, in JSON Schema. */
@@ -177,9 +178,16 @@ export const schemas = {
     started_at: nullableSeconds,
     first_token_at: nullableSeconds,
     ended_at: nullableSeconds,
+    deadline: { ...nullableSeconds, description: "Unix seconds; the job is stopped then. null: never" },
     queue_position: {
       ...nullable("integer"),
-      description: "1: it is the next one; null unless it is queued",
+      description: "1: it is the next one, of all that go first; null unless it is queued",
+    },
+    estimated_start_at: { ...orNull(ref("TimeEstimate")), description: "null unless it is queued" },
+    estimated_end_at: { ...orNull(ref("TimeEstimate")), description: "null when it has ended" },
+    estimate_reason: {
+      enum: [...NO_ESTIMATE_REASONS, null],
+      description: "Why there is no estimate; docs/deadlines.md explains each",
     },
     usage: orNull(ref("Usage")),
     response: orNull(
@@ -191,6 +199,10 @@ export const schemas = {
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
     metadata: { type: "object", additionalProperties: { type: "string" } },
+  }),
+  TimeEstimate: object({
+    p50: { ...seconds, description: "Unix seconds; half of such jobs are earlier" },
+    p90: { ...seconds, description: "Unix seconds; nine of ten are earlier" },
   }),
   JobList: list("Job", true),
   JobEvent: {

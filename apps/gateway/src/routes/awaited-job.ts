@@ -1,8 +1,10 @@
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { Endpoint, JobRecord, JobRequest, NewJob } from "@quern/shared/contract/job";
+import { deadlineWishOfHeader, TTL_HEADER } from "@quern/shared/openai/deadline";
 import { type EndpointResponse, toEndpointResponse } from "@quern/shared/openai/endpoint-response";
 import type { Response } from "express";
 import { admit } from "../admission/admit.ts";
+import { admitTimes } from "../admission/admit-times.ts";
 import { isServed } from "../admission/known-models.ts";
 import { cancelJob } from "../dispatch/cancel-job.ts";
 import { submitJob } from "../dispatch/submit-job.ts";
@@ -22,7 +24,7 @@ export interface AwaitedJob {
 
 /**
  * Accepts a request as a job like any other; the header `x-quern-job-id` of the response names it.
- * @throws QuernError `model_unavailable` when nobody could answer it soon, and as `admit` does.
+ * @throws QuernError `model_unavailable` when nobody could answer it soon, and as `admit` and `admitTimes` do.
  */
 export async function submitAwaited(
   context: RouteContext,
@@ -30,11 +32,20 @@ export async function submitAwaited(
   asked: { tenant: string; endpoint: Endpoint; model: string; request: JobRequest },
 ): Promise<AwaitedJob> {
   const { redis, queues, retentionSeconds } = context;
+  const deadline = deadlineWishOfHeader(response.req.header(TTL_HEADER));
   const known = await admit(context, asked.model, asked.request);
   const { model } = known.description;
   if (!isServed(known)) throw notServed(model);
   const gone = clientGone(response);
-  const job = await submitJob(redis, queues, { ...asked, class: "interactive", model, metadata: {} });
+  const { request } = asked;
+  const times = await admitTimes(context, known, { class: "interactive", request, deadline });
+  const job = await submitJob(redis, queues, {
+    ...asked,
+    class: "interactive",
+    model,
+    metadata: {},
+    ...times,
+  });
   response.locals.jobId = job.id;
   response.setHeader("x-quern-job-id", job.id);
   const cancel = () => void cancelJob(redis, queues, job, retentionSeconds).catch(() => {});
@@ -64,6 +75,7 @@ function answerOf(record: JobRecord | null, jobId: string): EndpointResponse {
     throw new QuernError(error.code as ErrorCode, error.message, param);
   }
   if (state === "cancelled") throw jobCancelled();
+  if (state === "expired") throw deadlineExceeded(jobId);
   throw new QuernError(
     "draining",
     `this gateway is going away while the job runs on; its answer will be at /v1/jobs/${jobId}`,
@@ -72,6 +84,13 @@ function answerOf(record: JobRecord | null, jobId: string): EndpointResponse {
 
 export function jobCancelled(): QuernError {
   return new QuernError("job_cancelled", "the job was cancelled before it ended");
+}
+
+export function deadlineExceeded(jobId: string): QuernError {
+  return new QuernError(
+    "deadline_exceeded",
+    `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${jobId}`,
+  );
 }
 
 function notServed(model: string): QuernError {

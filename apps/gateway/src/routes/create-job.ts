@@ -1,4 +1,5 @@
 import { QuernError } from "@quern/shared/contract/errors";
+import { deadlineWishOf } from "@quern/shared/openai/deadline";
 import { parseEndpointRequest } from "@quern/shared/openai/endpoint-request";
 import { parseOrRefuse } from "@quern/shared/openai/first-fault";
 import { toJobObject } from "@quern/shared/openai/job-object";
@@ -6,9 +7,11 @@ import { jobBodySchema } from "@quern/shared/openai/job-requests";
 import { readJob } from "@quern/shared/redis/job-store";
 import type { RequestHandler } from "express";
 import { admit } from "../admission/admit.ts";
+import { admitTimes } from "../admission/admit-times.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { drawSeed } from "../dispatch/draw-seed.ts";
 import { submitJob } from "../dispatch/submit-job.ts";
+import { outlookOf } from "../estimate/job-outlook.ts";
 import type { RouteContext } from "./route.ts";
 
 /** `POST /v1/jobs` → 202 with the job. It is queued also while no worker of its model is there. */
@@ -16,22 +19,33 @@ export function createJobRoute(context: RouteContext): RequestHandler {
   const { redis, queues } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { endpoint, body, metadata } = parseOrRefuse(jobBodySchema, request.body);
+    const { endpoint, body, metadata, ...wishes } = parseOrRefuse(jobBodySchema, request.body);
+    const deadline = deadlineWishOf(wishes);
     const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
-    const { description } = await admit(context, asked.model, asked.request);
+    const known = await admit(context, asked.model, asked.request);
+    const times = await admitTimes(context, known, {
+      class: "interactive",
+      request: asked.request,
+      deadline,
+    });
 
     const job = await submitJob(redis, queues, {
       tenant,
       endpoint,
       class: "interactive",
-      model: description.model,
+      model: known.description.model,
       request: asked.request,
       metadata,
+      ...times,
     });
     response.locals.jobId = job.id;
-    const [record, position] = await Promise.all([readJob(redis, job.id), queues.position(job)]);
+    const record = await readJob(redis, job.id);
     if (record === null) throw new Error(`job ${job.id} was not there after it was accepted`);
-    response.status(202).location(`/v1/jobs/${job.id}`).json(toJobObject(record, position));
+    const outlook = await outlookOf(context, record);
+    response
+      .status(202)
+      .location(`/v1/jobs/${job.id}`)
+      .json(toJobObject(record, outlook.queuePosition, outlook));
   };
 }
 

@@ -4,13 +4,15 @@ import { toJobObject } from "@quern/shared/openai/job-object";
 import { jobQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
+import { outlookOf } from "../estimate/job-outlook.ts";
 import { waitForEnd } from "../follow/wait-for-end.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { findJob, jobNotFound } from "./find-job.ts";
 import type { RouteContext } from "./route.ts";
 
 /** `GET /v1/jobs/{id}`; with `?wait=<seconds>` it answers when the job has ended, or as it is when the time is up. */
-export function getJobRoute({ redis, queues, hub, draining }: RouteContext): RequestHandler<{ id: string }> {
+export function getJobRoute(context: RouteContext): RequestHandler<{ id: string }> {
+  const { redis, hub, draining } = context;
   return async (request, response) => {
     const caller = authenticate(request);
     const { wait } = parseOrRefuse(jobQuerySchema, request.query);
@@ -27,7 +29,7 @@ export function getJobRoute({ redis, queues, hub, draining }: RouteContext): Req
       if (ended === null) throw jobNotFound(record.id);
       record = ended;
     }
-    const position = record.state === "queued" ? await queues.position(record) : null;
-    response.json(toJobObject(record, position));
+    const outlook = await outlookOf(context, record);
+    response.json(toJobObject(record, outlook.queuePosition, outlook));
   };
 }

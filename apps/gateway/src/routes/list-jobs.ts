@@ -4,10 +4,12 @@ import { jobListQuerySchema } from "@quern/shared/openai/job-requests";
 import { listJobs } from "@quern/shared/redis/job-list";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
+import { outlooksOf } from "../estimate/job-outlook.ts";
 import type { RouteContext } from "./route.ts";
 
 /** `GET /v1/jobs?limit&order&after&status&model`: a page, newest first. */
-export function listJobsRoute({ redis, queues }: RouteContext): RequestHandler {
+export function listJobsRoute(context: RouteContext): RequestHandler {
+  const { redis } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
     const { limit, order, after = null, status, model } = parseOrRefuse(jobListQuerySchema, request.query);
@@ -19,11 +21,11 @@ export function listJobsRoute({ redis, queues }: RouteContext): RequestHandler {
       matches: (record) =>
         (status === undefined || record.state === status) && (model === undefined || record.model === model),
     });
-    const data = await Promise.all(
-      records.map(async (record) =>
-        toJobObject(record, record.state === "queued" ? await queues.position(record) : null),
-      ),
-    );
+    const outlooks = await outlooksOf(context, records);
+    const data = records.map((record, at) => {
+      const outlook = outlooks[at] ?? null;
+      return toJobObject(record, outlook?.queuePosition ?? null, outlook);
+    });
     response.json({
       object: "list",
       data,

@@ -5,7 +5,7 @@ import type { Response } from "express";
 import { followEvents } from "../follow/follow-events.ts";
 import { toQuernError } from "../http/error-reply.ts";
 import { SseWriter } from "../http/sse-writer.ts";
-import { type AwaitedJob, jobCancelled } from "./awaited-job.ts";
+import { type AwaitedJob, deadlineExceeded, jobCancelled } from "./awaited-job.ts";
 import type { RouteContext } from "./route.ts";
 
 /** Translates a job's events into the chunks of one stream. */
@@ -31,6 +31,7 @@ export async function streamAnswer(
       else if (event.type === "end") {
         ended = true;
         if (event.data.status === "cancelled") await tellError(writer, jobCancelled());
+        if (event.data.status === "expired") await tellError(writer, deadlineExceeded(job.id));
       }
     }
     if (!ended)

@@ -21,6 +21,10 @@ const record: JobRecord = {
   startedAtMs: null,
   firstTokenAtMs: null,
   endedAtMs: null,
+  deadlineAtMs: null,
+  claimedAtMs: null,
+  size: null,
+  estimate: null,
   usage: null,
   result: null,
   error: null,
@@ -28,7 +32,12 @@ const record: JobRecord = {
 const usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 1, cachedTokens: 0 };
 
 test("a queued job has a place in its queue and no answer", () => {
-  expect(toJobObject(record, 4)).toEqual({
+  const times = {
+    startAtMs: { p50: 2_500, p90: 3_000 },
+    endAtMs: { p50: 4_000, p90: 5_250 },
+    reason: null,
+  };
+  expect(toJobObject({ ...record, deadlineAtMs: 9_500 }, 4, times)).toEqual({
     id: "job_1",
     object: "job",
     status: "queued",
@@ -39,7 +48,11 @@ test("a queued job has a place in its queue and no answer", () => {
     started_at: null,
     first_token_at: null,
     ended_at: null,
+    deadline: 9.5,
     queue_position: 4,
+    estimated_start_at: { p50: 2.5, p90: 3 },
+    estimated_end_at: { p50: 4, p90: 5.25 },
+    estimate_reason: null,
     usage: null,
     response: null,
     error: null,

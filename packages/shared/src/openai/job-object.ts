@@ -1,3 +1,4 @@
+import type { NoEstimateReason, Quantiles } from "../contract/estimate.ts";
 import type { JobSummary } from "../contract/job.ts";
 import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
@@ -15,8 +16,16 @@ export interface JobObject {
   started_at: number | null;
   first_token_at: number | null;
   ended_at: number | null;
+  /** null: it may take as long as it likes. */
+  deadline: number | null;
   /** 1: it is the next one. null unless it is queued. */
   queue_position: number | null;
+  /** Half of such jobs begin before `p50`, nine of ten before `p90`. null unless it is queued. */
+  estimated_start_at: Quantiles | null;
+  /** null when it has ended. */
+  estimated_end_at: Quantiles | null;
+  /** Why an estimate is missing. */
+  estimate_reason: NoEstimateReason | null;
   usage: ChatUsage | null;
   response: JobResponse | null;
   error: { code: string; message: string } | null;
@@ -30,7 +39,19 @@ export interface JobResponse {
   body: EndpointResponse | ErrorBody;
 }
 
-export function toJobObject(record: JobSummary, queuePosition: number | null): JobObject {
+/** When a job will begin and end, as it looks now. Unix milliseconds; null where nobody can tell. */
+export interface JobTimes {
+  startAtMs: Quantiles | null;
+  endAtMs: Quantiles | null;
+  /** null: there is an estimate, or the job has ended. */
+  reason: NoEstimateReason | null;
+}
+
+export function toJobObject(
+  record: JobSummary,
+  queuePosition: number | null,
+  times: JobTimes | null = null,
+): JobObject {
   const { id, model, error } = record;
   return {
     id,
@@ -43,7 +64,11 @@ export function toJobObject(record: JobSummary, queuePosition: number | null): J
     started_at: secondsOf(record.startedAtMs),
     first_token_at: secondsOf(record.firstTokenAtMs),
     ended_at: secondsOf(record.endedAtMs),
+    deadline: secondsOf(record.deadlineAtMs),
     queue_position: record.state === "queued" ? queuePosition : null,
+    estimated_start_at: quantilesOf(times?.startAtMs ?? null),
+    estimated_end_at: quantilesOf(times?.endAtMs ?? null),
+    estimate_reason: times?.reason ?? null,
     usage: record.usage === null ? null : toChatUsage(record.usage),
     response: responseOf(record),
     error: error === null ? null : { code: error.code, message: error.message },
@@ -52,7 +77,7 @@ export function toJobObject(record: JobSummary, queuePosition: number | null): J
 }
 
 /**
- * A cancelled job's partial answer counts as one. Of the failures only the caller's own are a response, as in a batch's
+ * The partial answer of a job that was cancelled or has expired counts as one. Of the failures only the caller's own are a response, as in a batch's
  * output; what went wrong on our side is none.
  */
 function responseOf(record: JobSummary): JobResponse | null {
@@ -61,6 +86,10 @@ function responseOf(record: JobSummary): JobResponse | null {
   if (body !== null) return { status_code: 200, request_id: id, body };
   if (error === null || httpStatusOf(error.code) >= 500) return null;
   return { status_code: httpStatusOf(error.code), request_id: id, body: toErrorBody(error) };
+}
+
+function quantilesOf(times: Quantiles | null): Quantiles | null {
+  return times === null ? null : { p50: times.p50 / 1_000, p90: times.p90 / 1_000 };
 }
 
 function secondsOf(timeMs: number | null): number | null {

@@ -4,6 +4,8 @@ export interface TelemetryOptions {
   /** Whether an OTLP endpoint is configured. Off, nothing is loaded and every span is a no-op. */
   enabled: boolean;
   serviceName: string;
+  /** Whether metrics are exported as well, for processes that make any. */
+  metrics?: "exported" | "off";
   instrumentations?: () => Promise<NodeSDKConfiguration["instrumentations"]>;
 }
 
@@ -11,8 +13,8 @@ export interface TelemetryOptions {
 const FLUSH_TIMEOUT_MS = 2_000;
 
 /**
- * Starts exporting traces as the standard `OTEL_*` variables say; disposing flushes them. Call it before what is to be
- * instrumented is loaded. Metrics and logs stay off: no process makes any yet.
+ * Starts exporting traces, and metrics where there are any, as the standard `OTEL_*` variables say; disposing flushes
+ * them. Call it before what is to be instrumented is loaded. Logs stay off: they go to stdout.
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<AsyncDisposable> {
   if (!options.enabled) return { [Symbol.asyncDispose]: async () => {} };
@@ -21,7 +23,8 @@ export async function startTelemetry(options: TelemetryOptions): Promise<AsyncDi
   const sdk = startNodeSdk({
     logLevel: "error",
     resourceAttributes: { "service.name": options.serviceName },
-    metricReaders: [],
+    // Without a list the SDK makes a reader as the variables say.
+    ...(options.metrics === "exported" ? {} : { metricReaders: [] }),
     logRecordProcessors: [],
     instrumentations: (await options.instrumentations?.()) ?? [],
   });
