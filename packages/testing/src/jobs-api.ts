@@ -6,7 +6,13 @@ export interface Job {
   id: string;
   status: string;
   attempt: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
   queue_position: number | null;
+  estimated_start_at: { p50: number; p90: number } | null;
+  estimated_end_at: { p50: number; p90: number } | null;
+  estimate_reason: string | null;
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
   response: { status_code: number; body: ChatCompletion } | null;
   error: { code: string; message: string } | null;

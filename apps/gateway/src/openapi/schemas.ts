@@ -14,6 +14,28 @@ const experts = orNull({
   required: ["total", "used"],
 });
 
+const tokensPerSecond = { ...nullable("number"), description: "null: not measured" };
+const share = { type: "number", minimum: 0, maximum: 1 };
+const speed = {
+  ...orNull(
+    object({
+      prefill_tokens_per_second: {
+        ...tokensPerSecond,
+        description: "Prompt tokens, those from caches included",
+      },
+      decode_tokens_per_second: { ...tokensPerSecond, description: "Of one slot, beside what else ran" },
+      job_seconds: { type: "number", description: "How long a job keeps its slot, on average" },
+    }),
+  ),
+  description:
+    "Of the jobs that were completed last, under full load where there was any; null: there were none",
+};
+const coverage = orNull(object({ jobs: { type: "integer" }, before_p50: share, before_p90: share }));
+const estimates = {
+  ...orNull(object({ start: coverage, end: coverage })),
+  description: "How many jobs began and ended before their estimates; null: nothing was estimated yet",
+};
+
 function object(properties: Record<string, object>, optional: string[] = []) {
   return {
     type: "object",
@@ -248,6 +270,8 @@ export const schemas = {
     architecture: nullable("string"),
     parameters: nullable("integer"),
     experts,
+    speed,
+    estimates,
   }),
   ModelList: list("Model", false),
   Worker: object({
@@ -263,6 +287,8 @@ export const schemas = {
     state: { enum: ["loading", "ready", "draining", "engine_down"] },
     started_at: seconds,
     last_seen_at: seconds,
+    speed,
+    estimates,
   }),
   WorkerList: list("Worker", false),
   Readiness: object({

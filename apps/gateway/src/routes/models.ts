@@ -3,6 +3,8 @@ import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import type { RequestHandler } from "express";
 import { isServed, type KnownModel } from "../admission/known-models.ts";
 import { authenticate } from "../auth/authenticate.ts";
+import { poolRates } from "../estimate/pooled-rates.ts";
+import { type CoverageObject, coverageObject, type SpeedObject, speedObject } from "./measured.ts";
 import type { RouteContext } from "./route.ts";
 
 /** Models have no age that anybody knows; OpenAI's clients want a number. */
@@ -24,6 +26,10 @@ interface ModelObject {
   architecture: string | null;
   parameters: number | null;
   experts: { total: number; used: number } | null;
+  /** Over its workers; null: none of them has completed a job. */
+  speed: SpeedObject | null;
+  /** null: nothing was estimated yet. */
+  estimates: CoverageObject | null;
 }
 
 /** `GET /v1/models`: what is served, then what else the catalogue has. */
@@ -72,6 +78,8 @@ function servedModel(known: KnownModel): ModelObject {
     architecture,
     parameters,
     experts,
+    speed: speedObject(poolRates(known.workers.map(({ rates }) => rates))),
+    estimates: coverageObject(known.workers.map(({ calibration }) => calibration)),
   };
 }
 
@@ -89,5 +97,7 @@ function catalogueModel({ alias, aliases, kind, contextTokens }: CatalogueEntry)
     architecture: null,
     parameters: null,
     experts: null,
+    speed: null,
+    estimates: null,
   };
 }

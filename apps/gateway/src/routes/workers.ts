@@ -2,6 +2,7 @@ import type { WorkerRegistration } from "@quern/shared/contract/worker";
 import { listWorkers } from "@quern/shared/redis/registry";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
+import { coverageObject, speedObject } from "./measured.ts";
 import type { RouteContext } from "./route.ts";
 
 /** `GET /v1/workers`: those whose heartbeat is fresh. */
@@ -16,6 +17,7 @@ export function listWorkersRoute({ redis }: RouteContext): RequestHandler {
 
 function workerObject(worker: WorkerRegistration) {
   const { id, host, pid, enginePid, description, slots, busy, state, startedAtMs, lastSeenAtMs } = worker;
+  const { rates, calibration } = worker;
   return {
     id,
     host,
@@ -29,5 +31,7 @@ function workerObject(worker: WorkerRegistration) {
     state,
     started_at: startedAtMs / 1_000,
     last_seen_at: lastSeenAtMs / 1_000,
+    speed: speedObject(rates),
+    estimates: coverageObject([calibration]),
   };
 }
