@@ -7,12 +7,16 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const MAX_TOKENS = 1_200;
 
+interface Speaking extends Job {
+  first_token_at: number | null;
+}
+
 let endless: EndlessModel;
 let cluster: Cluster;
 beforeAll(async () => {
   endless = await writeEndlessModel();
-  const env = { ...endless.worker.env, QUERN_DRAIN_GRACE_SECONDS: "0" };
-  cluster = await startCluster({ workers: [{ ...endless.worker, slots: 4, env }] });
+  const env = { QUERN_DRAIN_GRACE_SECONDS: "0" };
+  cluster = await startCluster({ workers: [{ ...endless.worker, slots: 4 }], env });
 });
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
@@ -35,10 +39,8 @@ test("a chat stream and a job's events over the hand-over from one worker to the
   const chatted = Array.fromAsync(readSse(chat));
   const followed = Array.fromAsync(readSse(await fetch(`${url}/v1/jobs/${id}/events`)));
   await until(async () => {
-    const { data } = await callApi<{ data: Job[] }>(`${url}/v1/jobs?status=running`);
-    const speaking = data.filter(
-      (job) => (job as Job & { first_token_at: number | null }).first_token_at !== null,
-    );
+    const { data } = await callApi<{ data: Speaking[] }>(`${url}/v1/jobs?status=running`);
+    const speaking = data.filter((job) => job.first_token_at !== null);
     return speaking.length === 2;
   });
 
@@ -62,4 +64,30 @@ test("a chat stream and a job's events over the hand-over from one worker to the
   expect(chunks.at(-1).usage).toMatchObject({ prompt_tokens: 21, completion_tokens: MAX_TOKENS });
   // What makes resuming possible is nobody's business.
   expect(events.some(({ data }) => data.includes("progress"))).toBe(false);
+});
+
+test("a job that is cancelled between two attempts keeps what it said", async () => {
+  const { url } = cluster;
+  const body = { model: endless.model, messages: [{ role: "user", content: "Tell me a tale." }] };
+  const { id } = await submitJob(url, body);
+  const followed = Array.fromAsync(readSse(await fetch(`${url}/v1/jobs/${id}/events`)));
+  await until(async () => (await callApi<Speaking>(`${url}/v1/jobs/${id}`)).first_token_at !== null);
+
+  expect(await cluster.workers.at(-1)?.kill("SIGTERM")).toBe(0);
+  expect(await callApi<Job>(`${url}/v1/jobs/${id}`)).toMatchObject({
+    status: "queued",
+    response: null,
+    usage: null,
+  });
+  const job = await callApi<Job>(`${url}/v1/jobs/${id}/cancel`, { method: "POST" });
+
+  const text = (await followed)
+    .map(({ data }) => (JSON.parse(data) as { text?: string }).text ?? "")
+    .join("");
+  expect(text.length).toBeGreaterThan(0);
+  expect(job).toMatchObject({
+    status: "cancelled",
+    response: { body: { choices: [{ message: { content: text }, finish_reason: null }] } },
+  });
+  expect(job.usage?.completion_tokens).toBeGreaterThan(0);
 });

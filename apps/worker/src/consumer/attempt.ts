@@ -1,6 +1,11 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import type { FinishReason } from "@quern/shared/contract/generation";
-import { isEmbeddingRequest, type JobError, type JobRecord } from "@quern/shared/contract/job";
+import type { FinishReason, Usage } from "@quern/shared/contract/generation";
+import {
+  isEmbeddingRequest,
+  type JobError,
+  type JobRecord,
+  type JobResult,
+} from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
@@ -8,7 +13,7 @@ import { type Attempt, commitJob, handBackJob } from "@quern/shared/redis/job-st
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
-import { type PublishedChoice, publishedChoices } from "../engine/resume/published-choice.ts";
+import { type PublishedChoice, partialAnswer, publishedChoices } from "../engine/resume/published-choice.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
@@ -22,6 +27,12 @@ export type AttemptEnd = TerminalState | "queued" | "lost";
 
 /** What the engine gave for a request, whole or cut off. */
 export type Answer = Generated | Embedded;
+
+interface Said {
+  usage: Usage | null;
+  result: JobResult | null;
+}
+const NOTHING_SAID: Said = { usage: null, result: null };
 
 export interface AttemptOutcome {
   end: AttemptEnd;
@@ -72,9 +83,9 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   } catch (error) {
     if (!(error instanceof EngineDied))
       return commitEnd(options, publisher, "failed", null, toJobError(error));
-    if (stop.signal.reason === "cancelled") return commitEnd(options, publisher, "cancelled", null, null);
-    if (stop.signal.reason === "expired") return commitEnd(options, publisher, "expired", null, null);
-    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, publisher, { engineCrashed: true });
+    const { reason } = stop.signal;
+    if (reason === "cancelled" || reason === "expired") return commitUnfinished(options, publisher, reason);
+    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, publisher, null);
     return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
   }
   if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
@@ -84,7 +95,7 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     case "expired":
       return commitEnd(options, publisher, "expired", answer, null);
     case "draining":
-      return handBack(options, publisher, { engineCrashed: false });
+      return handBack(options, publisher, answer);
     case "lost":
       return { end: "lost", answer, error: null };
   }
@@ -96,8 +107,8 @@ export function commitWithoutRunning(
 ): Promise<AttemptOutcome> {
   const { redis, record, lastSeq } = options;
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
-  if (record.cancelRequested) return commitEnd(options, publisher, "cancelled", null, null);
-  if (isOverdue(record)) return commitEnd(options, publisher, "expired", null, null);
+  if (record.cancelRequested) return commitUnfinished(options, publisher, "cancelled");
+  if (isOverdue(record)) return commitUnfinished(options, publisher, "expired");
   return commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
 }
 
@@ -107,9 +118,8 @@ async function commitEnd(
   state: TerminalState,
   answer: Answer | null,
   error: JobError | null,
+  { usage, result }: Said = answer ?? NOTHING_SAID,
 ): Promise<AttemptOutcome> {
-  const usage = answer?.usage ?? null;
-  const result = answer?.result ?? null;
   const finishReason = finishReasonOf(result);
   const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
   const failure: TokenEvent[] =
@@ -121,15 +131,36 @@ async function commitEnd(
   return { end: reply === "committed" || reply === state ? state : "lost", answer, error };
 }
 
-/** With all that was said, for the next attempt to go on behind it. */
-async function handBack(
-  { redis, record }: AttemptOptions,
+/** Ends a job whose engine gave no answer in the end: its result is what callers were told. */
+async function commitUnfinished(
+  options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
   publisher: EventPublisher,
-  { engineCrashed }: { engineCrashed: boolean },
+  state: "cancelled" | "expired",
 ): Promise<AttemptOutcome> {
-  const events = await publisher.finish([]);
-  const { handedBack } = await handBackJob(redis, attemptOf(record), { engineCrashed, events }, Date.now());
+  return commitEnd(options, publisher, state, null, null, await saidSoFar(options, publisher));
+}
+
+/** With all that was said, for the next attempt to go on behind it. `answer` null: the engine died. */
+async function handBack(
+  options: AttemptOptions,
+  publisher: EventPublisher,
+  answer: Answer | null,
+): Promise<AttemptOutcome> {
+  const { usage, result } = answer ?? (await saidSoFar(options, publisher));
+  const said = { engineCrashed: answer === null, usage, result, events: await publisher.finish([]) };
+  const { handedBack } = await handBackJob(options.redis, attemptOf(options.record), said, Date.now());
   return { end: handedBack ? "queued" : "lost", answer: null, error: null };
+}
+
+/** What the stream tells, and what is about to be written to it. */
+async function saidSoFar(
+  { redis, record }: Pick<AttemptOptions, "redis" | "record">,
+  publisher: EventPublisher,
+): Promise<Said> {
+  const unwritten = await publisher.finish([]);
+  const written = await readEvents(redis, record.id, null);
+  const choices = publishedChoices([...written, ...unwritten].map(({ event }) => event));
+  return partialAnswer(choices);
 }
 
 async function readPublished(redis: Redis, jobId: string): Promise<PublishedChoice[]> {

@@ -46,12 +46,17 @@ export class JobChoices {
 
 /** The end of a job tells how its first choice ended; the others say it themselves. */
 function finishedDelta(
-  { id, choice, spoken }: Generation,
+  { id, choice, spoken, promptLength: promptTokens }: Generation,
   { choice: { finishReason }, completionTokens }: EndedGeneration,
 ): GenerationEvent[] {
   const toldBefore = spoken?.ended != null;
   if (choice === 0 || finishReason === null || toldBefore) return [];
-  const progress = { tokens: [], ended: { finishReason, completionTokens } };
+  const progress = {
+    tokens: [],
+    reasoningTokens: 0,
+    promptTokens,
+    ended: { finishReason, completionTokens },
+  };
   return [{ type: "deltas", id, deltas: [{ choice, finish_reason: finishReason, progress }] }];
 }
 

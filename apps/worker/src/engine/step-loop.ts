@@ -331,8 +331,13 @@ export class StepLoop {
     const { generation, completionTokens } = running;
     if (!generation.output.hasUnsent) return;
     running.lastSentAtMs = nowMs;
+    const { promptLength: promptTokens } = generation;
     const ended = finishReason === null ? null : { finishReason, completionTokens };
-    this.#events.push({ type: "deltas", generation, deltas: generation.output.takeUnsent(ended) });
+    this.#events.push({
+      type: "deltas",
+      generation,
+      deltas: generation.output.takeUnsent({ promptTokens, ended }),
+    });
   }
 
   #report(): void {

@@ -64,6 +64,7 @@ export const jobRecordSchema = z.object({
   size: jobSizeSchema.nullable().default(null),
   /** What its submitter was told to expect; null: there was no measurement to tell anything by. */
   estimate: jobEstimateSchema.nullable().default(null),
+  /** Of a job that waits for another attempt: what it has said so far, should it end before that. */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),

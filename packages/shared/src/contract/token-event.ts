@@ -14,6 +14,10 @@ const tokenProbabilitySchema = z.object({
  */
 export const deltaProgressSchema = z.object({
   tokens: z.array(z.int()),
+  /** How many of them were reasoning. */
+  reasoningTokens: z.int(),
+  /** Of the job's prompt: what usage needs, should the job end here. */
+  promptTokens: z.int(),
   /** One for each token, where the request asks for log-probabilities. */
   probabilities: z.array(tokenProbabilitySchema.nullable()).optional(),
   /** The choice has ended; what was still held back is in the deltas. */

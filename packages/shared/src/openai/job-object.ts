@@ -1,5 +1,6 @@
 import type { NoEstimateReason, Quantiles } from "../contract/estimate.ts";
 import type { JobSummary } from "../contract/job.ts";
+import { isTerminal } from "../contract/lifecycle.ts";
 import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
@@ -53,6 +54,8 @@ export function toJobObject(
   times: JobTimes | null = null,
 ): JobObject {
   const { id, model, error } = record;
+  // One that waits for its next attempt keeps what the last one said.
+  const ended = isTerminal(record.state);
   return {
     id,
     object: "job",
@@ -69,16 +72,16 @@ export function toJobObject(
     estimated_start_at: quantilesOf(times?.startAtMs ?? null),
     estimated_end_at: quantilesOf(times?.endAtMs ?? null),
     estimate_reason: times?.reason ?? null,
-    usage: record.usage === null ? null : toChatUsage(record.usage),
-    response: responseOf(record),
+    usage: record.usage === null || !ended ? null : toChatUsage(record.usage),
+    response: ended ? responseOf(record) : null,
     error: error === null ? null : { code: error.code, message: error.message },
     metadata: record.metadata,
   };
 }
 
 /**
- * The partial answer of a job that was cancelled or has expired counts as one. Of the failures only the caller's own are a response, as in a batch's
- * output; what went wrong on our side is none.
+ * The partial answer of a job that was cancelled or has expired counts as one. Of the failures only the caller's own are
+ * a response, as in a batch's output; what went wrong on our side is none.
  */
 function responseOf(record: JobSummary): JobResponse | null {
   const { id, error } = record;

@@ -7,7 +7,7 @@ import { connectRedis } from "./connect.ts";
 import { dropDeadline, expireDueJobs, expireQueuedJob, indexDeadline, redisNowMs } from "./deadlines.ts";
 import { readEvents } from "./event-stream.ts";
 import { claimJob, commitJob, confirmJob, createJob, handBackJob, readJob } from "./job-store.ts";
-import { newJob } from "./new-job.fixture.ts";
+import { handBack, newJob } from "./new-job.fixture.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -82,7 +82,7 @@ test("a running job is its worker's to stop: a takeover is told to, a hand-back 
   expect(Number(await redis.zscore(DEADLINES_KEY, job.id))).toBeGreaterThan(await redisNowMs(redis));
   expect(await claimJob(redis, job.id, 3_000)).toMatchObject({ kind: "claimed", record: { attempt: 2 } });
 
-  await handBackJob(redis, { jobId: job.id, epoch: 2 }, { engineCrashed: false, events: [] }, 4_000);
+  await handBackJob(redis, { jobId: job.id, epoch: 2 }, handBack, 4_000);
   expect(await claimJob(redis, job.id, 5_000)).toEqual({ kind: "overdue" });
   await redis.zadd(DEADLINES_KEY, 1, job.id);
   expect((await expireDueJobs(redis, KEPT)).expired.map(({ id }) => id)).toEqual([job.id]);

@@ -7,7 +7,7 @@ import type { NumberedTokenEvent, TokenEvent } from "../contract/token-event.ts"
 import { connectRedis } from "./connect.ts";
 import { parseAnnouncement, readEvents } from "./event-stream.ts";
 import { appendEvents, cancelJob, claimJob, commitJob, createJob, handBackJob } from "./job-store.ts";
-import { newJob } from "./new-job.fixture.ts";
+import { handBack, newJob } from "./new-job.fixture.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -66,7 +66,7 @@ test("every event is announced as it stands in the stream, over attempts up to t
     const [first, second, third] = words.map((event, i) => ({ seq: i + 2, event }));
     if (!first || !second || !third) throw new Error("three events");
     await appendEvents(redis, { jobId, epoch: 1 }, [first, second], 3_000);
-    await handBackJob(redis, { jobId, epoch: 1 }, { engineCrashed: true, events: [] }, 4_000);
+    await handBackJob(redis, { jobId, epoch: 1 }, { ...handBack, engineCrashed: true }, 4_000);
     await claimJob(redis, jobId, 5_000);
     const restart = { seq: 4, event: { type: "restart", data: { attempt: 2 } } as const };
     await appendEvents(redis, { jobId, epoch: 2 }, [restart, { ...first, seq: 5 }], 6_000);

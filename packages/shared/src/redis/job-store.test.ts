@@ -18,7 +18,7 @@ import {
   type JobEnd,
   readJob,
 } from "./job-store.ts";
-import { newJob } from "./new-job.fixture.ts";
+import { handBack, newJob } from "./new-job.fixture.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -146,7 +146,7 @@ test("the first claim starts the stream; each later one has a higher epoch, and 
     record: { attempt: 2, startedAtMs: 2_000 },
     lastSeq: 1,
   });
-  const said = { engineCrashed: false, events: [{ seq: 2, event: text("One") }] };
+  const said = { ...handBack, events: [{ seq: 2, event: text("One") }] };
   await handBackJob(redis, { jobId: job.id, epoch: 2 }, said, 5_000);
   expect(await claimJob(redis, job.id, 6_000)).toMatchObject({
     record: { attempt: 3, queuedAtMs: 5_000, firstTokenAtMs: 5_000 },
@@ -196,7 +196,7 @@ test("a stale attempt can write nothing, hand nothing back and end nothing", asy
   const ids = await idsOf(stale.jobId);
 
   expect(await appendEvents(redis, stale, [{ seq: 2, event: text("late") }], 4_000)).toBe("fenced");
-  expect(await handBackJob(redis, stale, { engineCrashed: true, events: [] }, 4_000)).toEqual({
+  expect(await handBackJob(redis, stale, { ...handBack, engineCrashed: true }, 4_000)).toEqual({
     handedBack: false,
   });
   expect(await commitJob(redis, stale, completed([{ seq: 3, event: endEvent }]), 4_000)).toBe("running");
@@ -257,14 +257,14 @@ test("an ended job and its stream are kept for its retention and then go", async
 
 test("a failed job has its error; a hand-back counts crashes only when an engine died", async () => {
   const attempt = await claimed();
-  await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, 3_000);
+  await handBackJob(redis, attempt, handBack, 3_000);
   expect(await readJob(redis, attempt.jobId)).toMatchObject({
     state: "queued",
     crashes: 0,
     queuedAtMs: 3_000,
   });
   await claimJob(redis, attempt.jobId, 4_000);
-  await handBackJob(redis, { ...attempt, epoch: 2 }, { engineCrashed: true, events: [] }, 5_000);
+  await handBackJob(redis, { ...attempt, epoch: 2 }, { ...handBack, engineCrashed: true }, 5_000);
   await claimJob(redis, attempt.jobId, 6_000);
   const error = { code: "engine_crashed", message: 'it died "again"', param: null };
   const failed = completed([], { state: "failed", result: null, usage: null, error });
@@ -293,7 +293,7 @@ test("cancelled after it was handed back, its end comes after all that the attem
   const attempt = await claimed();
   const words = Array.from({ length: 20 }, (_, i) => ({ seq: i + 2, event: text(`${i} `) }));
   await appendEvents(redis, attempt, words, 3_000);
-  await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, 4_000);
+  await handBackJob(redis, attempt, handBack, 4_000);
   expect(await cancelJob(redis, attempt.jobId, { retentionSeconds: 60 }, 5_000)).toBe("cancelled");
   const events = await readEvents(redis, attempt.jobId, null);
   expect(events.at(-1)).toMatchObject({ id: "1-22", event: { type: "end" } });
@@ -317,7 +317,7 @@ test("a running job is asked to end: its worker hears of it with its next write,
 test("a wish to cancel outlives the attempt that was asked", async () => {
   const attempt = await claimed();
   await cancelJob(redis, attempt.jobId, { retentionSeconds: 60 }, 3_000);
-  await handBackJob(redis, attempt, { engineCrashed: true, events: [] }, 4_000);
+  await handBackJob(redis, attempt, { ...handBack, engineCrashed: true }, 4_000);
   expect(await claimJob(redis, attempt.jobId, 5_000)).toMatchObject({ record: { cancelRequested: true } });
 });
 

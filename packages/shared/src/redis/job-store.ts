@@ -109,7 +109,6 @@ export async function commitJob(
   nowMs: number,
 ): Promise<"committed" | "gone" | JobState> {
   const { jobId, epoch } = attempt;
-  const json = (value: object | null) => (value === null ? "" : JSON.stringify(value));
   const reply = await runScript(
     redis,
     COMMIT,
@@ -119,24 +118,33 @@ export async function commitJob(
       end.state,
       nowMs,
       end.retentionSeconds,
-      json(end.usage),
-      json(end.result),
-      json(end.error),
+      toJson(end.usage),
+      toJson(end.result),
+      toJson(end.error),
       ...end.events.flatMap(eventArgs),
     ],
   );
   return reply as "committed" | "gone" | JobState;
 }
 
-/** Back to `queued`, with the `events` that are not published yet. The caller returns the BullMQ job to its queue as well. */
+/** What a job that is handed back has said so far: `events` are not published yet. */
+export interface HandBack {
+  engineCrashed: boolean;
+  usage: Usage | null;
+  result: JobResult | null;
+  events: SequencedEvent[];
+}
+
+/** Back to `queued`; should the job end before its next attempt, `result` is its result. The caller returns the BullMQ job to its queue as well. */
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  { engineCrashed, events }: { engineCrashed: boolean; events: SequencedEvent[] },
+  { engineCrashed, usage, result, events }: HandBack,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
   const { jobId, epoch } = attempt;
-  const args = [epoch, nowMs, engineCrashed ? "1" : "0", ...events.flatMap(eventArgs)];
+  const crashed = engineCrashed ? "1" : "0";
+  const args = [epoch, nowMs, crashed, toJson(usage), toJson(result), ...events.flatMap(eventArgs)];
   const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
   return { handedBack: reply === 1 };
 }
@@ -151,6 +159,10 @@ export async function cancelJob(
   const args = [nowMs, options.retentionSeconds];
   const reply = await runScript(redis, CANCEL, [jobKey(jobId), eventsKey(jobId)], args);
   return reply as "gone" | "ended" | "cancelled" | "asked";
+}
+
+function toJson(value: object | null): string {
+  return value === null ? "" : JSON.stringify(value);
 }
 
 function eventArgs({ seq, event }: SequencedEvent): (string | number)[] {

@@ -14,7 +14,7 @@ import { connectRedis } from "./connect.ts";
 import { expireQueuedJob } from "./deadlines.ts";
 import { readEvents } from "./event-stream.ts";
 import { cancelJob, claimJob, commitJob, createJob, handBackJob, readJob } from "./job-store.ts";
-import { newJob } from "./new-job.fixture.ts";
+import { handBack, newJob } from "./new-job.fixture.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -39,7 +39,7 @@ const ARRANGE: Record<JobState, (id: string) => Promise<number>> = {
   // Queued again: the attempt that was handed back is the stale one that may still speak.
   queued: async (id) => {
     await claimJob(redis, id, 2_000);
-    await handBackJob(redis, { jobId: id, epoch: 1 }, { engineCrashed: false, events: [] }, 3_000);
+    await handBackJob(redis, { jobId: id, epoch: 1 }, handBack, 3_000);
     return 1;
   },
   running: async (id) => {
@@ -61,7 +61,7 @@ async function endedAs(id: string, state: TerminalState): Promise<number> {
 const ACT: Record<JobEvent, (id: string, epoch: number) => Promise<unknown>> = {
   claim: (id) => claimJob(redis, id, 5_000),
   hand_back: (id, epoch) =>
-    handBackJob(redis, { jobId: id, epoch }, { engineCrashed: true, events: [] }, 5_000),
+    handBackJob(redis, { jobId: id, epoch }, { ...handBack, engineCrashed: true }, 5_000),
   complete: (id, epoch) => end(id, epoch, "completed"),
   fail: (id, epoch) => end(id, epoch, "failed"),
   cancel: (id) => cancelJob(redis, id, { retentionSeconds: 60 }, 5_000),

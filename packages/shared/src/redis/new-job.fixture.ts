@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from "node:crypto";
 import { generationRequest } from "../contract/generation-request.fixture.ts";
 import type { NewJob } from "../contract/job.ts";
+import type { HandBack } from "./job-store.ts";
 
 /** A job as a gateway would submit it, for tests. */
 export function newJob(changes: Partial<NewJob> = {}): NewJob {
@@ -17,3 +18,6 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
     ...changes,
   };
 }
+
+/** As a worker that drains gives back a job that has said nothing. */
+export const handBack: HandBack = { engineCrashed: false, usage: null, result: null, events: [] };

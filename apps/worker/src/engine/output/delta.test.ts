@@ -37,17 +37,18 @@ test("arguments join the call that is being written", () => {
 test("tokens go with the text that they decided", () => {
   const none = { logprob: -1, top: [] };
   const ended = { finishReason: "stop" as const, completionTokens: 5 };
+  const spent = { reasoningTokens: 0, promptTokens: 9 };
   expect(
     merged(
-      { text: "a", progress: { tokens: [1, 2], probabilities: [null, none] } },
+      { text: "a", progress: { ...spent, tokens: [1, 2], probabilities: [null, none] } },
       // The first of two that came out together: the second says by which tokens.
       { text: "b" },
-      { reasoning: "c", progress: { tokens: [3], probabilities: [none] } },
-      { reasoning: "d", progress: { tokens: [4], probabilities: [null], ended } },
+      { reasoning: "c", progress: { ...spent, tokens: [3], probabilities: [none] } },
+      { reasoning: "d", progress: { ...spent, tokens: [4], probabilities: [null], ended } },
     ),
   ).toEqual([
-    { text: "ab", progress: { tokens: [1, 2], probabilities: [null, none] } },
-    { reasoning: "cd", progress: { tokens: [3, 4], probabilities: [none, null], ended } },
+    { text: "ab", progress: { ...spent, tokens: [1, 2], probabilities: [null, none] } },
+    { reasoning: "cd", progress: { ...spent, tokens: [3, 4], probabilities: [none, null], ended } },
   ]);
 });
 

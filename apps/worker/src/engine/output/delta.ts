@@ -15,6 +15,7 @@ function joined(first: DeltaProgress | undefined, second: DeltaProgress): DeltaP
   return {
     ...second,
     tokens: [...first.tokens, ...second.tokens],
+    reasoningTokens: first.reasoningTokens + second.reasoningTokens,
     ...(probabilities === undefined
       ? {}
       : { probabilities: [...probabilities, ...(second.probabilities ?? [])] }),

@@ -29,10 +29,10 @@ function runThrough(output: GenerationOutput, tokens: readonly Uint8Array[]): De
   for (const token of tokens.keys()) {
     if (output.stopped) break;
     output.push(token, { logprob: -token, top: [{ token, logprob: -token }] });
-    deltas.push(...output.takeUnsent());
+    deltas.push(...output.takeUnsent({ promptTokens: 9, ended: null }));
   }
   if (!output.stopped) output.end();
-  deltas.push(...output.takeUnsent());
+  deltas.push(...output.takeUnsent({ promptTokens: 9, ended: null }));
   return deltas;
 }
 
@@ -69,8 +69,8 @@ test("without log-probabilities there are none", () => {
   const tokens = utf8(["a", "b"]);
   const output = outputOf(tokens, { tokenBytes: null });
   expect(runThrough(output, tokens)).toEqual([
-    { text: "a", progress: { tokens: [0] } },
-    { text: "b", progress: { tokens: [1] } },
+    { text: "a", progress: { tokens: [0], reasoningTokens: 0, promptTokens: 9 } },
+    { text: "b", progress: { tokens: [1], reasoningTokens: 0, promptTokens: 9 } },
   ]);
   expect(output.result().logprobs).toBeNull();
 });
@@ -79,9 +79,9 @@ test("reasoning is counted in tokens, and later choices say which they are", () 
   const tokens = utf8(["<think>", "I", " add", "</think>", "4"]);
   const output = outputOf(tokens, { choice: 2, tokenBytes: null });
   expect(runThrough(output, tokens)).toEqual([
-    { choice: 2, reasoning: "I", progress: { tokens: [0, 1] } },
-    { choice: 2, reasoning: " add", progress: { tokens: [2] } },
-    { choice: 2, text: "4", progress: { tokens: [3, 4] } },
+    { choice: 2, reasoning: "I", progress: { tokens: [0, 1], reasoningTokens: 2, promptTokens: 9 } },
+    { choice: 2, reasoning: " add", progress: { tokens: [2], reasoningTokens: 1, promptTokens: 9 } },
+    { choice: 2, text: "4", progress: { tokens: [3, 4], reasoningTokens: 1, promptTokens: 9 } },
   ]);
   expect(output.reasoningTokens).toBe(4);
 });

@@ -25,6 +25,13 @@ export interface GenerationOutputOptions extends OutputParserOptions {
   choice: number;
 }
 
+/** What only the generation knows of a delta that is taken. */
+export interface TakenWith {
+  promptTokens: number;
+  /** null: it goes on. */
+  ended: NonNullable<DeltaProgress["ended"]> | null;
+}
+
 /**
  * All stages between a sampled token and what the caller reads:
  *
@@ -46,7 +53,7 @@ export class GenerationOutput {
   #reasoningTokens = 0;
   #unsent: Delta[] = [];
   /** Read since the last delta was taken. */
-  #progress: DeltaProgress = { tokens: [] };
+  #progress = nothingRead();
 
   constructor(options: GenerationOutputOptions) {
     this.#tokenText = new TokenText(options.detokenize);
@@ -85,7 +92,10 @@ export class GenerationOutput {
     const text = this.#tokenText.push(token);
     this.#trail?.token(token, probability, text.length, this.#tokenText.holding);
     this.#take(this.#parser.push(text));
-    if (phaseBefore === "thinking" || this.#parser.phase === "thinking") this.#reasoningTokens += 1;
+    if (phaseBefore === "thinking" || this.#parser.phase === "thinking") {
+      this.#reasoningTokens += 1;
+      this.#progress.reasoningTokens += 1;
+    }
   }
 
   /** No token follows: what any stage still holds comes out. */
@@ -101,13 +111,13 @@ export class GenerationOutput {
    * What came out since the last call, neighbours of one kind merged. The last one carries by which tokens, so that a
    * later attempt can go on behind it. `ended`: this is all, also what was held back.
    */
-  takeUnsent(ended: DeltaProgress["ended"] | null = null): Delta[] {
+  takeUnsent({ promptTokens, ended }: TakenWith): Delta[] {
     const deltas = this.#unsent;
     const last = deltas.at(-1);
     if (last === undefined) return [];
-    last.progress = ended === null ? this.#progress : { ...this.#progress, ended };
+    last.progress = { ...this.#progress, promptTokens, ...(ended === null ? {} : { ended }) };
     this.#unsent = [];
-    this.#progress = { tokens: [] };
+    this.#progress = nothingRead();
     return deltas;
   }
 
@@ -162,6 +172,10 @@ export class GenerationOutput {
   #add(delta: Delta): void {
     appendDelta(this.#unsent, this.#choice === 0 ? delta : { choice: this.#choice, ...delta });
   }
+}
+
+function nothingRead(): Omit<DeltaProgress, "promptTokens"> {
+  return { tokens: [], reasoningTokens: 0 };
 }
 
 function copyOf(probability: TokenProbability | null): NonNullable<DeltaProgress["probabilities"]>[number] {

@@ -43,7 +43,7 @@ export function replay(published: PublishedChoice, options: ReplayOptions): Spok
   let { ended } = published;
   if (ended !== null && !output.stopped) output.end();
   const said = nothingPublished();
-  for (const delta of output.takeUnsent()) addDelta(said, delta);
+  for (const delta of output.takeUnsent({ promptTokens: 0, ended })) addDelta(said, delta);
   if (!saysTheSame(said, published)) return null;
   if (ended === null && tokens.length >= maxTokens) {
     output.end();

@@ -6,6 +6,7 @@
 --      then seq, type, data (JSON) of each remaining event, `end` the last
 -- Returns 'committed', 'gone', or the state the job is in when it does not run under this epoch.
 -- Needs event_stream.lua
+-- Needs answer.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if not job[1] then
   return 'gone'
@@ -15,11 +16,7 @@ if job[1] ~= 'running' or job[2] ~= ARGV[1] then
 end
 
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'endedAtMs', ARGV[3])
-for position, field in pairs({ [5] = 'usage', [6] = 'result', [7] = 'error' }) do
-  if ARGV[position] ~= '' then
-    redis.call('HSET', KEYS[1], field, ARGV[position])
-  end
-end
+write_answer(KEYS[1], { usage = ARGV[5], result = ARGV[6], error = ARGV[7] })
 publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[3], 8)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
