@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { QuernError } from "@quern/shared/contract/errors";
-import { MODEL_NAMES } from "./models.ts";
+import { DEMO_MODEL, MODEL_NAMES } from "./models.ts";
 
 interface CommonOptions {
   /** A name of models.ts, or a path. */
@@ -39,8 +39,15 @@ export interface AttentionOptions extends CommonOptions {
   parts: number[];
 }
 
+export interface EtaOptions extends CommonOptions {
+  scenario: "eta";
+  slots: number;
+  jobs: number;
+}
+
 export type BenchCommand =
   | AttentionOptions
+  | EtaOptions
   | { scenario: "help"; text: string }
   | EngineOptions
   | PrefillGapOptions
@@ -55,6 +62,7 @@ scenarios
   prefill-gap    what running streams notice of a long prompt that arrives
   prefix         what jobs gain from sharing a system prompt
   attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
+  eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
 `;
 
 const COMMON_USAGE = `
@@ -102,6 +110,15 @@ ${COMMON_USAGE}`,
   --parts N,N,…        tokens of a part of a prompt, in one slot (16,63,64,128)
   --repeat N           measurements of each, the median counts (5)
 ${COMMON_USAGE}`,
+  eta: `Bursts of jobs on a whole cluster of one worker: how good were the estimates that each of them was given?
+
+  npm run bench -- eta [options]
+
+  --slots N            slots of the worker (8)
+  --jobs N             jobs of a round (400)
+  --repeat N           rounds (3)
+  --model M            the demo model, unless told; its answers end by themselves
+${COMMON_USAGE}`,
 };
 
 const COMMON_OPTIONS = {
@@ -124,6 +141,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readPrefix(rest);
     case "attention":
       return readAttention(rest);
+    case "eta":
+      return readEta(rest);
     case undefined:
     case "--help":
     case "-h":
@@ -199,6 +218,24 @@ function readAttention(args: string[]): BenchCommand {
     slots: wholeNumber("slots", values.slots),
     depths: wholeNumbers("depths", values.depths),
     parts: wholeNumbers("parts", values.parts),
+  };
+}
+
+function readEta(args: string[]): BenchCommand {
+  const values = parse("eta", args, {
+    model: { type: "string", default: DEMO_MODEL },
+    slots: { type: "string", default: "8" },
+    jobs: { type: "string", default: "400" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.eta };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("eta measures no llama-server");
+  return {
+    scenario: "eta",
+    ...options,
+    slots: wholeNumber("slots", values.slots),
+    jobs: wholeNumber("jobs", values.jobs),
   };
 }
 

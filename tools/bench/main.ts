@@ -3,6 +3,7 @@ import { onSupervisorGone } from "@quern/shared/process/supervised";
 import { type BenchCommand, readArguments } from "./arguments.ts";
 import { runAttentionScenario } from "./attention-scenario.ts";
 import { runEngineScenario } from "./engine-scenario.ts";
+import { runEtaScenario } from "./eta-scenario.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { findModel } from "./models.ts";
 import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
@@ -52,5 +53,7 @@ function measure(
       return runPrefixScenario(command, context);
     case "attention":
       return runAttentionScenario(command, context);
+    case "eta":
+      return runEtaScenario(command, context);
   }
 }

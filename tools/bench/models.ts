@@ -20,6 +20,9 @@ const NAMED_MODELS: Readonly<Record<string, RandomModelOptions>> = {
 
 export const MODEL_NAMES: readonly string[] = Object.keys(NAMED_MODELS);
 
+/** The one that answers questions, so that answers have lengths of their own. */
+export const DEMO_MODEL = join(import.meta.dirname, "..", "..", "models", "tiny-qwen3-q8_0.gguf");
+
 const CACHE_FOLDER = join(import.meta.dirname, "..", "..", ".cache", "bench");
 
 /**

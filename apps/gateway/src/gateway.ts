@@ -13,6 +13,7 @@ import { TokenCounter } from "./admission/token-counter.ts";
 import { createApp } from "./app.ts";
 import type { GatewayConfig } from "./config.ts";
 import { JobQueues } from "./dispatch/job-queues.ts";
+import { Arrivals } from "./estimate/arrivals.ts";
 import { gatewayEvents } from "./events.ts";
 import { EventHub } from "./follow/event-hub.ts";
 import { httpInstrumentation } from "./http/http-instrumentation.ts";
@@ -52,6 +53,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       redis,
       queues,
       hub: new EventHub(subscriber),
+      arrivals: new Arrivals(),
       knownModels: new KnownModels(redis, catalogue),
       tokenCounter: new TokenCounter(redis, subscriber),
       retentionSeconds: config.retentionSeconds,

@@ -22,13 +22,19 @@ export interface OtlpReceiver extends AsyncDisposable {
   readonly spans: readonly ReceivedSpan[];
   /** Resolves when the condition holds for what has come in so far. */
   until(condition: (spans: readonly ReceivedSpan[]) => boolean): Promise<void>;
+  /** Resolves when a metric of that name has come in with a value. */
+  untilMetric(name: string): Promise<void>;
 }
 
 /** A collector that keeps what it gets: OTLP over HTTP in JSON, https://opentelemetry.io/docs/specs/otlp/#otlphttp */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
+  const metricNames = new Set<string>();
   let heard = Promise.withResolvers<void>();
   const server = createServer(async (request, response) => {
+    if (request.url === "/v1/metrics") {
+      for (const name of metricNamesOf(JSON.parse(await bodyOf(request)))) metricNames.add(name);
+    }
     if (request.url === "/v1/traces") spans.push(...spansOf(JSON.parse(await bodyOf(request))));
     response.writeHead(200, { "content-type": "application/json" }).end("{}");
     heard.resolve();
@@ -43,10 +49,14 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
       // Soon, so that a test need not wait for the usual five seconds.
       OTEL_BSP_SCHEDULE_DELAY: "100",
+      OTEL_METRIC_EXPORT_INTERVAL: "200",
     },
     spans,
     until: async (condition) => {
       while (!condition(spans)) await heard.promise;
+    },
+    untilMetric: async (name) => {
+      while (!metricNames.has(name)) await heard.promise;
     },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
@@ -83,6 +93,19 @@ interface ExportRequest {
       }[];
     }[];
   }[];
+}
+
+interface MetricsExportRequest {
+  resourceMetrics: {
+    scopeMetrics: { metrics: { name: string; histogram?: { dataPoints: object[] } }[] }[];
+  }[];
+}
+
+function metricNamesOf({ resourceMetrics }: MetricsExportRequest): string[] {
+  return resourceMetrics
+    .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
+    .filter(({ histogram }) => (histogram?.dataPoints.length ?? 0) > 0)
+    .map(({ name }) => name);
 }
 
 function spansOf({ resourceSpans }: ExportRequest): ReceivedSpan[] {

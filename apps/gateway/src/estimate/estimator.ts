@@ -17,8 +17,8 @@ export interface QueueAhead {
 /** Before any was measured: the way through queue and lease on one machine. */
 const DISPATCH_PRIOR: TimeMs = { meanMs: 20, variance: 20 ** 2 };
 /** How far speeds drift between the moment that they were measured and the one that is estimated, as a share. */
-const DRIFT = 0.15;
-/** Few values say little about their spread: until there are more, it counts like that of an exponential-like half. */
+const DRIFT = 0.2;
+/** Few values say little about their spread: until there are more, a spread of half the mean weighs in. */
 const PRIOR_SPREAD = 0.5;
 const PRIOR_COUNT = 2;
 
@@ -69,8 +69,8 @@ export function timeOfJob(
   return { meanMs: time.meanMs, variance: time.variance + (DRIFT * time.meanMs) ** 2 };
 }
 
-/** Jobs that have to end before this one's turn. Interactive jobs take the slots of batch jobs, which are parked. */
-function endsBefore(jobClass: JobClass, ahead: QueueAhead): number {
+/** How many jobs have to end before this one's turn. Interactive jobs take the slots of batch jobs, which are parked. */
+export function endsBefore(jobClass: JobClass, ahead: QueueAhead): number {
   const { running, waiting } = ahead;
   const before = jobClass === "interactive" ? running.interactive : running.interactive + running.batch;
   const free = slotsOf(jobClass, ahead) - before;

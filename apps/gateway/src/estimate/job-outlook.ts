@@ -6,7 +6,8 @@ import { redisNowMs } from "@quern/shared/redis/deadlines";
 import type { Redis } from "ioredis";
 import type { KnownModel, KnownModels } from "../admission/known-models.ts";
 import { type QueueLengths, readQueueLengths } from "../dispatch/queue-lengths.ts";
-import { type QueueAhead, timeOfJob, timeToStart } from "./estimator.ts";
+import type { Arrival } from "./arrivals.ts";
+import { endsBefore, type QueueAhead, timeOfJob, timeToStart } from "./estimator.ts";
 import { add, MEDIAN, NINE_IN_TEN, quantileMs, remainingQuantileMs, type TimeMs } from "./lognormal.ts";
 import { poolRates } from "./pooled-rates.ts";
 
@@ -20,6 +21,8 @@ export interface OutlookSources {
 export interface ExpectedTimes {
   start: TimeMs;
   end: TimeMs;
+  /** How many other jobs have to end before its turn. */
+  endsBefore: number;
 }
 
 export type Forecast =
@@ -30,14 +33,14 @@ export type Forecast =
 export async function forecast(
   { redis }: Pick<OutlookSources, "redis">,
   known: KnownModel,
-  jobClass: JobClass,
-  size: JobSize,
+  arrival: Arrival,
+  { class: jobClass, size }: { class: JobClass; size: JobSize },
 ): Promise<Forecast> {
   const [nowMs, lengths] = await Promise.all([
     redisNowMs(redis),
     readQueueLengths(redis, known.description.model, []),
   ]);
-  const place = lengths.waiting[jobClass] + 1;
+  const place = lengths.waiting[jobClass] + arrival.before + 1;
   const expected = expectedTimes(known, jobClass, size, aheadOf(known, lengths, jobClass, place));
   return typeof expected === "string" ? { nowMs, expected: null, reason: expected } : { nowMs, expected };
 }
@@ -46,8 +49,13 @@ export async function forecast(
 export function estimateOf(made: Forecast): JobEstimate | null {
   if (made.expected === null) return null;
   const { nowMs, expected } = made;
-  const { start, end } = expected;
-  return { madeAtMs: nowMs, startAtMs: quantilesAt(nowMs, start), endAtMs: quantilesAt(nowMs, end) };
+  const { start, end, endsBefore } = expected;
+  return {
+    madeAtMs: nowMs,
+    endsBefore,
+    startAtMs: quantilesAt(nowMs, start),
+    endAtMs: quantilesAt(nowMs, end),
+  };
 }
 
 export interface JobOutlook extends JobTimes {
@@ -148,7 +156,9 @@ function expectedTimes(
   const rates = ratesOf(known);
   const start = rates === null ? null : timeToStart(jobClass, ahead, rates);
   const own = rates === null ? null : timeOfJob(jobClass, size, ahead, rates);
-  return start === null || own === null ? "no_measurement" : { start, end: add(start, own) };
+  return start === null || own === null
+    ? "no_measurement"
+    : { start, end: add(start, own), endsBefore: endsBefore(jobClass, ahead) };
 }
 
 function ratesOf({ workers }: KnownModel): WorkerRates | null {

@@ -31,14 +31,15 @@ export async function submitAwaited(
   response: Response,
   asked: { tenant: string; endpoint: Endpoint; model: string; request: JobRequest },
 ): Promise<AwaitedJob> {
-  const { redis, queues, retentionSeconds } = context;
+  const { redis, queues, arrivals, retentionSeconds } = context;
   const deadline = deadlineWishOfHeader(response.req.header(TTL_HEADER));
   const known = await admit(context, asked.model, asked.request);
   const { model } = known.description;
   if (!isServed(known)) throw notServed(model);
   const gone = clientGone(response);
   const { request } = asked;
-  const times = await admitTimes(context, known, { class: "interactive", request, deadline });
+  using arrival = arrivals.begin(model, "interactive");
+  const times = await admitTimes(context, known, arrival, { class: "interactive", request, deadline });
   const job = await submitJob(redis, queues, {
     ...asked,
     class: "interactive",

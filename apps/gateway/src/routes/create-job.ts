@@ -16,14 +16,15 @@ import type { RouteContext } from "./route.ts";
 
 /** `POST /v1/jobs` → 202 with the job. It is queued also while no worker of its model is there. */
 export function createJobRoute(context: RouteContext): RequestHandler {
-  const { redis, queues } = context;
+  const { redis, queues, arrivals } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
     const { endpoint, body, metadata, ...wishes } = parseOrRefuse(jobBodySchema, request.body);
     const deadline = deadlineWishOf(wishes);
     const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
     const known = await admit(context, asked.model, asked.request);
-    const times = await admitTimes(context, known, {
+    using arrival = arrivals.begin(known.description.model, "interactive");
+    const times = await admitTimes(context, known, arrival, {
       class: "interactive",
       request: asked.request,
       deadline,
@@ -38,6 +39,7 @@ export function createJobRoute(context: RouteContext): RequestHandler {
       metadata,
       ...times,
     });
+    arrival[Symbol.dispose]();
     response.locals.jobId = job.id;
     const record = await readJob(redis, job.id);
     if (record === null) throw new Error(`job ${job.id} was not there after it was accepted`);

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Admission } from "../admission/admit.ts";
 import type { JobQueues } from "../dispatch/job-queues.ts";
+import type { Arrivals } from "../estimate/arrivals.ts";
 import type { EventHub } from "../follow/event-hub.ts";
 
 /** What routes work with. */
@@ -8,6 +9,7 @@ export interface RouteContext extends Admission {
   redis: Redis;
   queues: JobQueues;
   hub: EventHub;
+  arrivals: Arrivals;
   retentionSeconds: number;
   /** Aborts when the gateway drains: whoever waits is answered as things stand. */
   draining: AbortSignal;

@@ -4,6 +4,7 @@ import { Calibrator } from "./calibrator.ts";
 
 const estimate = {
   madeAtMs: 1_000,
+  endsBefore: 0,
   startAtMs: { p50: 2_000, p90: 3_000 },
   endAtMs: { p50: 4_000, p90: 5_000 },
 };

@@ -48,7 +48,7 @@ export class JobMeasurements {
     const { claimedAtMs, estimate, attempt } = record;
     if (attempt > 1 || claimedAtMs === null || estimate === null) return;
     this.#calibrator.started(record, claimedAtMs);
-    // With a slot still free, nothing but the way here kept it waiting.
-    if (load < 1) this.#rates.dispatched(claimedAtMs - estimate.madeAtMs);
+    // A slot was free, and one still is: nothing but the way here kept it waiting.
+    if (estimate.endsBefore === 0 && load < 1) this.#rates.dispatched(claimedAtMs - estimate.madeAtMs);
   }
 }

@@ -7,6 +7,8 @@ export type Quantiles = z.infer<typeof quantilesSchema>;
 /** When a job begins and ends, as it looks at `madeAtMs`. Unix milliseconds of Redis' clock. */
 export const jobEstimateSchema = z.object({
   madeAtMs: z.int(),
+  /** How many other jobs had to end before its turn; 0: a slot was free. */
+  endsBefore: z.int().nonnegative(),
   startAtMs: quantilesSchema,
   endAtMs: quantilesSchema,
 });
