@@ -16,6 +16,8 @@ test("without options a scenario has its own defaults", () => {
   });
   expect(readArguments(["prefill-gap"])).toMatchObject({ streams: 8, promptTokens: 2048, repeat: 3 });
   expect(readArguments(["prefix"])).toMatchObject({ slots: 8, jobs: 200, repeat: 1 });
+  const model = expect.stringContaining("tiny-qwen3");
+  expect(readArguments(["eta"])).toMatchObject({ model, slots: 8, jobs: 400, repeat: 3 });
 });
 
 test("options are read", () => {
@@ -38,6 +40,7 @@ test.each([
   { args: ["engine", "--help"], tells: "--baseline" },
   { args: ["prefill-gap", "-h"], tells: "--streams" },
   { args: ["prefix", "--help"], tells: "--jobs" },
+  { args: ["eta", "--help"], tells: "--jobs" },
 ])("help: $args", ({ args, tells }) => {
   const command = readArguments(args);
   expect(command.scenario).toBe("help");
@@ -52,6 +55,7 @@ test.each([
   { args: ["engine", "--tokens", "1"], says: "--tokens takes whole numbers from 2 on, not 1" },
   { args: ["prefix", "--repeat", "0"], says: "--repeat takes whole numbers from 1 on, not 0" },
   { args: ["prefix", "--baseline"], says: "prefix --help" },
+  { args: ["eta", "--llama-server", "x"], says: "eta measures no llama-server" },
   { args: ["engine", "leftover"], says: "leftover" },
 ])("bad arguments get one error with its cure: $args", ({ args, says }) => {
   expect(() => readArguments(args)).toThrow(

@@ -144,3 +144,17 @@ test("attention is measured both ways, behind each length of cache, for each par
     expect(partMs).toHaveLength(2);
   }
 });
+
+test("what submitters are told about their jobs is compared with what comes, over a whole cluster", async () => {
+  const { code, stdout } = await outcome(..."eta --slots 4 --jobs 40 --repeat 1 --json".split(" "));
+  expect(code).toBe(0);
+  const { figures } = JSON.parse(stdout.slice(stdout.indexOf("{")));
+  expect(figures).toMatchObject({ model: "tiny-qwen3", rounds: [{ jobs: expect.any(Number) }] });
+  const [{ jobs, start, end }] = figures.rounds;
+  expect(jobs).toBeGreaterThan(0);
+  for (const share of [start.beforeP50, start.beforeP90, end.beforeP50, end.beforeP90]) {
+    expect(share).toBeGreaterThanOrEqual(0);
+    expect(share).toBeLessThanOrEqual(1);
+  }
+  expect(start.beforeP90).toBeGreaterThanOrEqual(start.beforeP50);
+});

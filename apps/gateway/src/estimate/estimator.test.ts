@@ -1,7 +1,15 @@
 import type { Moments, WorkerRates } from "@quern/shared/contract/rates";
 import { expect, test } from "vitest";
 import { type QueueAhead, timeOfJob, timeToStart } from "./estimator.ts";
-import { NINE_IN_TEN, ONE_IN_TEN, quantileMs, remainingQuantileMs, type TimeMs } from "./lognormal.ts";
+import {
+  MEDIAN,
+  NINE_IN_TEN,
+  ONE_IN_TEN,
+  quantileMs,
+  remainingQuantileMs,
+  strayed,
+  type TimeMs,
+} from "./lognormal.ts";
 import { poolRates } from "./pooled-rates.ts";
 
 /** Values that were measured often: what little is known of few of them does not count. */
@@ -31,6 +39,7 @@ function rates(occupancyMs: Moments, changes: Partial<WorkerRates> = {}): Worker
       batch: null,
     },
     dispatchMs: measured(10),
+    drift: 0.15,
     ...changes,
   };
 }
@@ -122,9 +131,9 @@ test("batch jobs wait for both classes and for reserved slots; interactive ones 
 });
 
 test("a job's own time grows with its prompt and with what it may say", () => {
+  const steady = rates(measured(1_000), { drift: 1e-9 });
   const time = (promptCharacters: number, maxTokens: number | null) =>
-    (timeOfJob("interactive", { promptCharacters, maxTokens }, ahead(), rates(measured(1_000))) as TimeMs)
-      .meanMs;
+    (timeOfJob("interactive", { promptCharacters, maxTokens }, ahead(), steady) as TimeMs).meanMs;
   expect(time(400, null)).toBeCloseTo(5 + 100 + 2_000, 6);
   expect(time(4_000, null)).toBeCloseTo(5 + 1_000 + 2_000, 6);
   expect(time(400, 10)).toBeCloseTo(5 + 100 + 200, 6);
@@ -132,7 +141,7 @@ test("a job's own time grows with its prompt and with what it may say", () => {
 });
 
 test("answers that use up what is allowed are as long as is allowed", () => {
-  const known = rates(measured(1_000));
+  const known = rates(measured(1_000), { drift: 1e-9 });
   const lengths = known.lengths.interactive;
   const tokens = { ...measured(100, 80), p50: 90, p90: 200 };
   const share = { ...measured(0.9, 0.1), p50: 0.9, p90: 1 };
@@ -167,6 +176,14 @@ test("the longer a job has run, the more of its like have ended: what is left sh
   expect(remainingQuantileMs(time, -300_000, 0.5)).toBe(left[0]);
   expect(remainingQuantileMs(time, 900, 0.9)).toBeGreaterThan(left[2] ?? 0);
   expect(remainingQuantileMs(time, 1e9, 0.9)).toBe(0);
+});
+
+test("speeds that stray make a time wider and leave its middle where it is", () => {
+  const time = { meanMs: 1_000, variance: 300 ** 2 };
+  const wider = strayed(time, 0.5);
+  expect(quantileMs(wider, MEDIAN)).toBeCloseTo(quantileMs(time, MEDIAN), 6);
+  expect(quantileMs(wider, NINE_IN_TEN)).toBeGreaterThan(1.3 * quantileMs(time, NINE_IN_TEN));
+  expect(quantileMs(wider, ONE_IN_TEN)).toBeLessThan(quantileMs(time, ONE_IN_TEN) / 1.3);
 });
 
 test("each value counts alike, whichever worker measured it", () => {

@@ -1,7 +1,7 @@
 import type { JobSize } from "@quern/shared/contract/estimate";
 import type { JobClass } from "@quern/shared/contract/job";
 import type { Lengths, LoadRates, Moments, WorkerRates } from "@quern/shared/contract/rates";
-import { add, type TimeMs } from "./lognormal.ts";
+import { add, strayed, type TimeMs } from "./lognormal.ts";
 
 /** What stands before a job, over all workers of its model. */
 export interface QueueAhead {
@@ -16,8 +16,6 @@ export interface QueueAhead {
 
 /** Before any was measured: the way through queue and lease on one machine. */
 const DISPATCH_PRIOR: TimeMs = { meanMs: 20, variance: 20 ** 2 };
-/** How far speeds drift between the moment that they were measured and the one that is estimated, as a share. */
-const DRIFT = 0.2;
 /** Few values say little about their spread: until there are more, a spread of half the mean weighs in. */
 const PRIOR_SPREAD = 0.5;
 const PRIOR_COUNT = 2;
@@ -47,8 +45,8 @@ export function timeToStart(jobClass: JobClass, ahead: QueueAhead, rates: Worker
   const waitMs = (endsNeeded - underWay) * gapMs;
   const byChance = Math.min(endsNeeded, slots);
   const byJobs = (endsNeeded - byChance) * squaredSpread;
-  const wait = { meanMs: waitMs, variance: gapMs ** 2 * (byChance + byJobs) + (DRIFT * waitMs) ** 2 };
-  return add(wait, dispatch);
+  const wait = { meanMs: waitMs, variance: gapMs ** 2 * (byChance + byJobs) };
+  return add(strayed(wait, rates.drift), dispatch);
 }
 
 /** From the start of a job to its end. null: nothing was measured that tells. */
@@ -66,7 +64,7 @@ export function timeOfJob(
   const promptTokens = size.promptCharacters * (lengths.tokensPerCharacter?.mean ?? 0);
   const prefill = timesCount(speeds.prefillMsPerToken, promptTokens);
   const time = add(add(timeOf(speeds.overheadMs), prefill), decodeTime(size, speeds, lengths));
-  return { meanMs: time.meanMs, variance: time.variance + (DRIFT * time.meanMs) ** 2 };
+  return strayed(time, rates.drift);
 }
 
 /** How many jobs have to end before this one's turn. Interactive jobs take the slots of batch jobs, which are parked. */

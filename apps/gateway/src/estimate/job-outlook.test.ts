@@ -49,6 +49,7 @@ const RATES: WorkerRates = {
     batch: null,
   },
   dispatchMs: measured(10),
+  drift: 0.2,
 };
 
 async function serve(changes: { state?: WorkerState; rates?: WorkerRates | null; slots?: number } = {}) {

@@ -18,6 +18,17 @@ export function add(a: TimeMs, b: TimeMs): TimeMs {
   return { meanMs: a.meanMs + b.meanMs, variance: a.variance + b.variance };
 }
 
+/** The same time where the speed that it depends on strays, up or down, by `share` of itself. The median stays. */
+export function strayed({ meanMs, variance }: TimeMs, share: number): TimeMs {
+  if (meanMs <= 0) return { meanMs, variance };
+  const factor = 1 + share ** 2;
+  const strayedMeanMs = meanMs * Math.sqrt(factor);
+  return {
+    meanMs: strayedMeanMs,
+    variance: strayedMeanMs ** 2 * ((1 + variance / meanMs ** 2) * factor - 1),
+  };
+}
+
 /** `normalQuantile`: how many standard deviations from the middle, on the scale of logarithms. */
 export function quantileMs(time: TimeMs, normalQuantile: number): number {
   if (time.meanMs <= 0) return 0;

@@ -18,6 +18,7 @@ export function poolRates(workers: readonly (WorkerRates | null)[]): WorkerRates
       };
     }),
     dispatchMs: poolMoments(rates.map(({ dispatchMs }) => dispatchMs)),
+    drift: rates.reduce((sum, { drift }) => sum + drift, 0) / rates.length,
   };
 }
 

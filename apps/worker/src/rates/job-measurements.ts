@@ -48,6 +48,9 @@ export class JobMeasurements {
     const { claimedAtMs, estimate, attempt } = record;
     if (attempt > 1 || claimedAtMs === null || estimate === null) return;
     this.#calibrator.started(record, claimedAtMs);
+    if (estimate.endsBefore > 0) {
+      this.#rates.beganQueued(claimedAtMs <= estimate.startAtMs.p90 ? "in_time" : "late");
+    }
     // A slot was free, and one still is: nothing but the way here kept it waiting.
     if (estimate.endsBefore === 0 && load < 1) this.#rates.dispatched(claimedAtMs - estimate.madeAtMs);
   }

@@ -41,6 +41,7 @@ test("a job tells speeds, lengths and what it kept its slot for", () => {
       batch: null,
     },
     dispatchMs: null,
+    drift: 0.2,
   });
   expect(workerRatesSchema.parse(rates.current())).toEqual(rates.current());
 });

@@ -3,6 +3,7 @@ import type { Usage } from "@quern/shared/contract/generation";
 import type { JobClass } from "@quern/shared/contract/job";
 import type { Lengths, LoadRates, WorkerRates } from "@quern/shared/contract/rates";
 import type { GenerationTimings } from "../engine/protocol.ts";
+import { DriftTracker } from "./drift-tracker.ts";
 import { RecentValues } from "./recent-values.ts";
 
 /** With this share of its slots busy a worker counts as full. */
@@ -26,6 +27,7 @@ export class ServiceRates {
   readonly #loads = { light: new LoadMeasure(), full: new LoadMeasure() };
   readonly #lengths = { interactive: new LengthMeasure(), batch: new LengthMeasure() };
   readonly #dispatchMs = new RecentValues();
+  readonly #drift = new DriftTracker();
   #served = 0;
 
   served(job: ServedJob): void {
@@ -39,6 +41,11 @@ export class ServiceRates {
     this.#dispatchMs.add(Math.max(waitMs, 0));
   }
 
+  /** A job that had to wait for others began, before its estimated p90 or after it. */
+  beganQueued(when: "in_time" | "late"): void {
+    this.#drift.began(when);
+  }
+
   /** null: nothing was served yet. */
   current(): WorkerRates | null {
     if (this.#served === 0) return null;
@@ -47,6 +54,7 @@ export class ServiceRates {
       full: this.#loads.full.current(),
       lengths: { interactive: this.#lengths.interactive.current(), batch: this.#lengths.batch.current() },
       dispatchMs: this.#dispatchMs.moments(),
+      drift: this.#drift.current,
     };
   }
 }

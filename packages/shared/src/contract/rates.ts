@@ -37,6 +37,9 @@ const lengthsSchema = z.object({
 });
 export type Lengths = z.infer<typeof lengthsSchema>;
 
+/** Before anything is known of how steady a machine is. */
+export const FIRST_DRIFT = 0.2;
+
 /**
  * What a worker has measured of the jobs that it completed last. Batching makes each job slower the more run beside it,
  * so speeds are kept apart: `full` when at least three quarters of the slots were busy, `light` below.
@@ -47,6 +50,8 @@ export const workerRatesSchema = z.object({
   lengths: byClass(lengthsSchema),
   /** From the submission to the claim where a slot was free. */
   dispatchMs: momentsSchema.nullable(),
+  /** How far speeds stray from what was measured, as a share of the time that is estimated. */
+  drift: z.number().positive(),
 });
 export type WorkerRates = z.infer<typeof workerRatesSchema>;
 
