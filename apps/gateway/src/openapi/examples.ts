@@ -133,7 +133,7 @@ data: ${JSON.stringify({ status: "completed", finish_reason: "stop", usage: comp
 
 `;
 
-export const chatStream = `data: {"id":"chatcmpl-019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41","object":"chat.completion.chunk","created":1764000000,"model":"tiny-qwen3","choices":[{"index":0,"delta":{"content":"Paris"},"logprobs":null,"finish_reason":null}]}
+export const chatStream = `data: {"id":"chatcmpl-019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41","object":"chat.completion.chunk","created":1764000000,"model":"tiny-qwen3","service_tier":"default","choices":[{"index":0,"delta":{"content":"Paris"},"logprobs":null,"finish_reason":null}]}
 
 data: [DONE]
 

@@ -1,5 +1,5 @@
 import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
-import { ENDPOINTS } from "@quern/shared/contract/job";
+import { ENDPOINTS, JOB_CLASSES } from "@quern/shared/contract/job";
 
 /** The shapes of replies, in JSON Schema. */
 
@@ -117,6 +117,7 @@ export const schemas = {
     object: { const: "chat.completion" },
     created: { type: "integer" },
     model: { type: "string" },
+    service_tier: { enum: ["default", "flex"], description: "`flex`: the job was of the batch class" },
     choices: {
       type: "array",
       items: object({
@@ -195,6 +196,10 @@ export const schemas = {
     status: { enum: ["queued", "running", "completed", "failed", "cancelled", "expired"] },
     endpoint: { enum: ENDPOINTS },
     model: { type: "string" },
+    class: {
+      enum: JOB_CLASSES,
+      description: "`batch` waits for the interactive ones, and yields its slot to them",
+    },
     attempt: { type: "integer", description: "How many times a worker began it" },
     created_at: seconds,
     started_at: nullableSeconds,

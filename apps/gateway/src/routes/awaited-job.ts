@@ -1,5 +1,5 @@
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
-import type { Endpoint, JobRecord, JobRequest, NewJob } from "@quern/shared/contract/job";
+import type { Endpoint, JobClass, JobRecord, JobRequest, NewJob } from "@quern/shared/contract/job";
 import { deadlineWishOfHeader, TTL_HEADER } from "@quern/shared/openai/deadline";
 import { type EndpointResponse, toEndpointResponse } from "@quern/shared/openai/endpoint-response";
 import type { Response } from "express";
@@ -29,7 +29,7 @@ export interface AwaitedJob {
 export async function submitAwaited(
   context: RouteContext,
   response: Response,
-  asked: { tenant: string; endpoint: Endpoint; model: string; request: JobRequest },
+  asked: { tenant: string; endpoint: Endpoint; class: JobClass; model: string; request: JobRequest },
 ): Promise<AwaitedJob> {
   const { redis, queues, arrivals, retentionSeconds } = context;
   const deadline = deadlineWishOfHeader(response.req.header(TTL_HEADER));
@@ -38,15 +38,9 @@ export async function submitAwaited(
   if (!isServed(known)) throw notServed(model);
   const gone = clientGone(response);
   const { request } = asked;
-  using arrival = arrivals.begin(model, "interactive");
-  const times = await admitTimes(context, known, arrival, { class: "interactive", request, deadline });
-  const job = await submitJob(redis, queues, {
-    ...asked,
-    class: "interactive",
-    model,
-    metadata: {},
-    ...times,
-  });
+  using arrival = arrivals.begin(model, asked.class);
+  const times = await admitTimes(context, known, arrival, { class: asked.class, request, deadline });
+  const job = await submitJob(redis, queues, { ...asked, model, metadata: {}, ...times });
   response.locals.jobId = job.id;
   response.setHeader("x-quern-job-id", job.id);
   const cancel = () => void cancelJob(redis, queues, job, retentionSeconds).catch(() => {});

@@ -11,12 +11,26 @@ import { streamAnswer } from "./stream-answer.ts";
 export function chatCompletionsRoute(context: RouteContext): RequestHandler {
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { model, generation, stream, includeUsage } = parseChatRequest(request.body, { drawSeed });
+    const { model, generation, stream, includeUsage, ...asked } = parseChatRequest(request.body, {
+      drawSeed,
+    });
     const endpoint = "/v1/chat/completions";
-    const awaited = await submitAwaited(context, response, { tenant, endpoint, model, request: generation });
+    const awaited = await submitAwaited(context, response, {
+      tenant,
+      endpoint,
+      ...asked,
+      model,
+      request: generation,
+    });
     if (!stream) return replyWhole(context, awaited, response);
     const { id: jobId, model: servedModel, createdAtMs } = awaited.job;
-    const chunks = chatChunks({ jobId, model: servedModel, createdAtMs, includeUsage });
+    const chunks = chatChunks({
+      jobId,
+      model: servedModel,
+      createdAtMs,
+      includeUsage,
+      class: awaited.job.class,
+    });
     return streamAnswer(context, awaited, chunks, response);
   };
 }

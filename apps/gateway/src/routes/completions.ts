@@ -11,9 +11,17 @@ import { streamAnswer } from "./stream-answer.ts";
 export function completionsRoute(context: RouteContext): RequestHandler {
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { model, generation, stream, includeUsage } = parseCompletionRequest(request.body, { drawSeed });
+    const { model, generation, stream, includeUsage, ...asked } = parseCompletionRequest(request.body, {
+      drawSeed,
+    });
     const endpoint = "/v1/completions";
-    const awaited = await submitAwaited(context, response, { tenant, endpoint, model, request: generation });
+    const awaited = await submitAwaited(context, response, {
+      tenant,
+      endpoint,
+      ...asked,
+      model,
+      request: generation,
+    });
     if (!stream) return replyWhole(context, awaited, response);
     const { id: jobId, model: servedModel, createdAtMs } = awaited.job;
     const chunks = completionChunks({ jobId, model: servedModel, createdAtMs, includeUsage });

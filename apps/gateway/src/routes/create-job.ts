@@ -19,13 +19,14 @@ export function createJobRoute(context: RouteContext): RequestHandler {
   const { redis, queues, arrivals } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { endpoint, body, metadata, ...wishes } = parseOrRefuse(jobBodySchema, request.body);
+    const { endpoint, body, class: givenClass, metadata, ...wishes } = parseOrRefuse(jobBodySchema, request.body);
     const deadline = deadlineWishOf(wishes);
     const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
+    const jobClass = givenClass ?? asked.class;
     const known = await admit(context, asked.model, asked.request);
-    using arrival = arrivals.begin(known.description.model, "interactive");
+    using arrival = arrivals.begin(known.description.model, jobClass);
     const times = await admitTimes(context, known, arrival, {
-      class: "interactive",
+      class: jobClass,
       request: asked.request,
       deadline,
     });
@@ -33,7 +34,7 @@ export function createJobRoute(context: RouteContext): RequestHandler {
     const job = await submitJob(redis, queues, {
       tenant,
       endpoint,
-      class: "interactive",
+      class: jobClass,
       model: known.description.model,
       request: asked.request,
       metadata,

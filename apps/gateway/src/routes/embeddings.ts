@@ -8,9 +8,14 @@ import type { RouteContext } from "./route.ts";
 export function embeddingsRoute(context: RouteContext): RequestHandler {
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { model, embedding } = parseEmbeddingsRequest(request.body);
+    const { embedding, ...asked } = parseEmbeddingsRequest(request.body);
     const endpoint = "/v1/embeddings";
-    const awaited = await submitAwaited(context, response, { tenant, endpoint, model, request: embedding });
+    const awaited = await submitAwaited(context, response, {
+      tenant,
+      endpoint,
+      ...asked,
+      request: embedding,
+    });
     return replyWhole(context, awaited, response);
   };
 }

@@ -16,6 +16,8 @@ export interface AnswerChunk<Choice, Name extends string> {
 /** How an endpoint writes what is new of one choice. */
 export interface ChunkForm<Choice, Name extends string> {
   object: Name;
+  /** Fields of its own that every chunk carries. */
+  head: object;
   id: (jobId: string) => string;
   /** What a choice begins with, before it has said anything. */
   opening: (index: number) => Choice[];
@@ -92,6 +94,7 @@ export class AnswerChunks<Choice, Name extends string> {
       object: this.#form.object,
       created: Math.floor(createdAtMs / 1_000),
       model,
+      ...this.#form.head,
       choices,
       // With the option on, OpenAI's chunks carry the field throughout.
       ...(includeUsage ? { usage: null } : {}),

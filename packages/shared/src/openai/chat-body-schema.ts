@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { REASONING_EFFORTS } from "./reasoning-effort.ts";
+import { serviceTier } from "./service-tier.ts";
 import { accepted, nonEmpty, textFields } from "./text-body.ts";
 
 /**
@@ -117,6 +118,9 @@ export const chatBodySchema = z.strictObject({
   thinking_budget: thinkingBudget,
   reasoning_effort: z.enum(REASONING_EFFORTS).nullish(),
 
+  /** `flex` is the batch class; the others are the interactive one. */
+  service_tier: serviceTier,
+
   // Carried out in one way only; `unsupported.ts` refuses the others.
   modalities: z.array(z.string()).nullish(),
   functions: z.array(z.unknown()).nullish(),
@@ -126,7 +130,6 @@ export const chatBodySchema = z.strictObject({
   user: accepted,
   metadata: accepted,
   store: accepted,
-  service_tier: accepted,
   safety_identifier: accepted,
   prompt_cache_key: accepted,
   prompt_cache_retention: accepted,

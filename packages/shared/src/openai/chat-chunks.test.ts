@@ -37,7 +37,13 @@ const other = (index: number, data: DeltaEvent["data"]): TokenEvent => ({
 });
 
 function choicesOf(events: TokenEvent[]): ChatChunk["choices"] {
-  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: false });
+  const chunks = chatChunks({
+    jobId: "job_1",
+    model: "m",
+    class: "interactive",
+    createdAtMs: 5_000,
+    includeUsage: false,
+  });
   return events.flatMap((event) => chunks.next(event)).flatMap(({ choices }) => choices);
 }
 
@@ -46,7 +52,13 @@ function deltasOf(events: TokenEvent[]): object[] {
 }
 
 test("the role first, then what comes, then why it ended", () => {
-  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
+  const chunks = chatChunks({
+    jobId: "job_1",
+    model: "m",
+    class: "interactive",
+    createdAtMs: 5_400,
+    includeUsage: true,
+  });
   const made = [start, reasoning("Hm"), text("Yes"), end].flatMap((event) => chunks.next(event));
   expect(made.map(({ choices }) => choices[0]?.delta)).toEqual([
     { role: "assistant", content: "" },
@@ -124,7 +136,13 @@ test("a stream joined at a restart begins with the role; a cancelled one ends wi
 });
 
 test("OpenAI's own types take every chunk", () => {
-  const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage: true });
+  const chunks = chatChunks({
+    jobId: "job_1",
+    model: "m",
+    class: "interactive",
+    createdAtMs: 5_400,
+    includeUsage: true,
+  });
   const made = [start, text("Yes"), call("a"), end].flatMap((event) => chunks.next(event));
   const typed: ChatCompletionChunk[] = made.map((chunk) => ({
     ...chunk,

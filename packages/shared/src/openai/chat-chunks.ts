@@ -1,7 +1,9 @@
+import type { JobClass } from "../contract/job.ts";
 import { type AnswerChunk, AnswerChunks, type AnswerChunksOptions, type ChunkForm } from "./answer-chunks.ts";
 import { type ChatLogprobs, toChatLogprobs } from "./chat-logprobs.ts";
 import { chatCompletionId } from "./chat-response.ts";
 import type { NewPart } from "./sent-choice.ts";
+import { tierOfClass } from "./service-tier.ts";
 
 const OBJECT = "chat.completion.chunk";
 
@@ -13,17 +15,19 @@ interface ChatChunkChoice {
 }
 export type ChatChunk = AnswerChunk<ChatChunkChoice, typeof OBJECT>;
 
-const FORM: ChunkForm<ChatChunkChoice, typeof OBJECT> = {
-  object: OBJECT,
-  id: chatCompletionId,
-  // A choice's first chunk says whose words they are.
-  opening: (index) => [choiceOf(index, { role: "assistant", content: "" })],
-  part: toChoice,
-};
-
 /** The chunks of one chat stream. */
-export function chatChunks(options: AnswerChunksOptions): AnswerChunks<ChatChunkChoice, typeof OBJECT> {
-  return new AnswerChunks(FORM, options);
+export function chatChunks(
+  options: AnswerChunksOptions & { class: JobClass },
+): AnswerChunks<ChatChunkChoice, typeof OBJECT> {
+  const form: ChunkForm<ChatChunkChoice, typeof OBJECT> = {
+    object: OBJECT,
+    head: { service_tier: tierOfClass(options.class) },
+    id: chatCompletionId,
+    // A choice's first chunk says whose words they are.
+    opening: (index) => [choiceOf(index, { role: "assistant", content: "" })],
+    part: toChoice,
+  };
+  return new AnswerChunks(form, options);
 }
 
 function toChoice(index: number, part: NewPart): ChatChunkChoice {

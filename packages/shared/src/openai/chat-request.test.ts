@@ -23,6 +23,7 @@ function refusal(body: unknown): Pick<QuernError, "code" | "param" | "message"> 
 test("what is left out is left to the model; the seed is drawn", () => {
   expect(parse()).toEqual({
     model: "m",
+    class: "interactive",
     stream: false,
     includeUsage: false,
     generation: {

@@ -1,10 +1,12 @@
 import { QuernError } from "../contract/errors.ts";
 import type { GenerationRequest, OutputFormat } from "../contract/generation.ts";
+import type { JobClass } from "../contract/job.ts";
 import { type ChatBody, chatBodySchema } from "./chat-body-schema.ts";
 import { thinkingOf } from "./chat-thinking.ts";
 import { toolsOf } from "./chat-tools.ts";
 import { parseOrRefuse } from "./first-fault.ts";
 import { refuseUnboundedSchema } from "./json-schema-bounds.ts";
+import { classOfTier } from "./service-tier.ts";
 import { toTemplateMessages } from "./template-messages.ts";
 import { type DrawSeed, type StreamWish, streamWishOf, textRequestOf } from "./text-body.ts";
 import { refuseUnstorable } from "./unstorable.ts";
@@ -12,6 +14,7 @@ import { refuseMedia, refuseUnsupported } from "./unsupported.ts";
 
 export interface ChatRequest extends StreamWish {
   model: string;
+  class: JobClass;
   generation: GenerationRequest;
 }
 
@@ -26,6 +29,7 @@ export function parseChatRequest(input: unknown, { drawSeed }: { drawSeed: DrawS
   refuseUnsupported(body);
   return {
     model: body.model,
+    class: classOfTier(body.service_tier),
     ...streamWishOf(body),
     generation: {
       completion: null,

@@ -18,6 +18,7 @@ function completionOf(result: Partial<GenerationResult>) {
   return toChatCompletion({
     jobId: "job_0198-a",
     model: "m",
+    class: "batch",
     createdAtMs: 1_999,
     usage,
     result: { ...empty, alternatives: [], ...result },
@@ -30,6 +31,7 @@ test("a completion says what was generated and what it took", () => {
     object: "chat.completion",
     created: 1,
     model: "m",
+    service_tier: "flex",
     choices: [
       {
         index: 0,

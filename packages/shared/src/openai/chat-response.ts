@@ -1,5 +1,7 @@
 import type { GeneratedChoice, GenerationResult, ToolCall, Usage } from "../contract/generation.ts";
+import type { JobClass } from "../contract/job.ts";
 import { type ChatLogprobs, toChatLogprobs } from "./chat-logprobs.ts";
+import { tierOfClass, type UsedTier } from "./service-tier.ts";
 
 export interface ChatUsage {
   prompt_tokens: number;
@@ -15,6 +17,7 @@ export interface ChatCompletion {
   /** Unix seconds. */
   created: number;
   model: string;
+  service_tier: UsedTier;
   choices: [ChatChoice, ...ChatChoice[]];
   /** Of all choices together: the prompt counts once. */
   usage: ChatUsage;
@@ -36,6 +39,7 @@ interface ChatChoice {
 export function toChatCompletion(ended: {
   jobId: string;
   model: string;
+  class: JobClass;
   createdAtMs: number;
   result: GenerationResult;
   usage: Usage;
@@ -46,6 +50,7 @@ export function toChatCompletion(ended: {
     object: "chat.completion",
     created: Math.floor(ended.createdAtMs / 1_000),
     model: ended.model,
+    service_tier: tierOfClass(ended.class),
     choices: [toChatChoice(first, 0), ...alternatives.map((choice, i) => toChatChoice(choice, i + 1))],
     usage: toChatUsage(ended.usage),
   };

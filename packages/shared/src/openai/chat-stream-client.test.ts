@@ -47,7 +47,13 @@ async function clientOf(...jobs: TokenEvent[][]): Promise<{ client: OpenAI; bodi
   const bodies: string[] = [];
   const server = createServer(async (request, response) => {
     bodies.push(Buffer.concat(await request.toArray()).toString());
-    const chunks = chatChunks({ jobId: "job_1", model: "m", createdAtMs: 5_000, includeUsage: true });
+    const chunks = chatChunks({
+      jobId: "job_1",
+      model: "m",
+      class: "interactive",
+      createdAtMs: 5_000,
+      includeUsage: true,
+    });
     const said = (jobs.shift() ?? []).flatMap((event) => chunks.next(event));
     response.setHeader("content-type", "text/event-stream");
     for (const chunk of said) response.write(`data: ${JSON.stringify(chunk)}\n\n`);

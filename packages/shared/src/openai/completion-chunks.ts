@@ -9,6 +9,7 @@ export function completionChunks(options: AnswerChunksOptions): AnswerChunks<Tex
   return new AnswerChunks(
     {
       object: "text_completion",
+      head: {},
       id: textCompletionId,
       opening: (index) => {
         trails.set(index, new CompletionLogprobTrail());

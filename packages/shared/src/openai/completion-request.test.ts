@@ -9,7 +9,7 @@ const parse = (body: unknown) => parseCompletionRequest(body, { drawSeed });
 
 test("a text alone: 16 tokens, as OpenAI has it, and no template's business", () => {
   const { generation, ...asked } = parse({ model: "m", prompt: "Hi" });
-  expect(asked).toEqual({ model: "m", stream: false, includeUsage: false });
+  expect(asked).toEqual({ model: "m", class: "interactive", stream: false, includeUsage: false });
   expect(generation).toEqual(
     generationRequestSchema.parse({
       completion: { prompt: "Hi", suffix: null },

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { QuernError } from "../contract/errors.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
+import type { JobClass } from "../contract/job.ts";
 import { parseOrRefuse } from "./first-fault.ts";
+import { classOfTier, serviceTier } from "./service-tier.ts";
 import {
   accepted,
   type DrawSeed,
@@ -28,6 +30,8 @@ export const completionBodySchema = z.strictObject({
   /** Carried out in one way only. */
   echo: z.boolean().nullish(),
   best_of: z.int().min(1).nullish(),
+  /** As in chats. */
+  service_tier: serviceTier,
   /** Accepted and without effect. */
   user: accepted,
 });
@@ -35,6 +39,7 @@ type CompletionBody = z.infer<typeof completionBodySchema>;
 
 export interface CompletionRequest extends StreamWish {
   model: string;
+  class: JobClass;
   generation: GenerationRequest;
 }
 
@@ -52,6 +57,7 @@ export function parseCompletionRequest(
   refuseUnsupported(body);
   return {
     model: body.model,
+    class: classOfTier(body.service_tier),
     ...streamWishOf(body),
     generation: {
       completion: completionOf(body),

@@ -16,6 +16,7 @@ function refusal(body: unknown): Pick<QuernError, "code" | "param" | "message"> 
 test("one text or several, in their order", () => {
   expect(parseEmbeddingsRequest({ model: "m", input: "Hi" })).toEqual({
     model: "m",
+    class: "interactive",
     embedding: { inputs: ["Hi"], dimensions: null, encoding: "float" },
   });
   const body: EmbeddingCreateParams = {
@@ -27,6 +28,7 @@ test("one text or several, in their order", () => {
   };
   expect(parseEmbeddingsRequest(body)).toEqual({
     model: "m",
+    class: "interactive",
     embedding: { inputs: ["b", "a"], dimensions: 256, encoding: "base64" },
   });
 });

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { EmbeddingRequest } from "../contract/embedding.ts";
+import type { JobClass } from "../contract/job.ts";
 import { parseOrRefuse } from "./first-fault.ts";
+import { classOfTier, serviceTier } from "./service-tier.ts";
 import { refuseUnstorable } from "./unstorable.ts";
 import { refuseTokenIds } from "./unsupported.ts";
 
@@ -16,12 +18,15 @@ export const embeddingsBodySchema = z.strictObject({
   }),
   dimensions: z.int().positive().nullish(),
   encoding_format: z.enum(["float", "base64"]).nullish(),
+  /** As in chats. */
+  service_tier: serviceTier,
   /** Accepted and without effect. */
   user: z.unknown().optional(),
 });
 
 export interface EmbeddingsRequest {
   model: string;
+  class: JobClass;
   embedding: EmbeddingRequest;
 }
 
@@ -35,6 +40,7 @@ export function parseEmbeddingsRequest(input: unknown): EmbeddingsRequest {
   refuseUnstorable(body);
   return {
     model: body.model,
+    class: classOfTier(body.service_tier),
     embedding: {
       inputs: typeof body.input === "string" ? [body.input] : body.input,
       dimensions: body.dimensions ?? null,

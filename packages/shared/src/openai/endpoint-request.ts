@@ -1,4 +1,4 @@
-import type { Endpoint, JobRequest } from "../contract/job.ts";
+import type { Endpoint, JobClass, JobRequest } from "../contract/job.ts";
 import { parseChatRequest } from "./chat-request.ts";
 import { parseCompletionRequest } from "./completion-request.ts";
 import { parseEmbeddingsRequest } from "./embeddings-request.ts";
@@ -12,19 +12,19 @@ export function parseEndpointRequest(
   endpoint: Endpoint,
   body: unknown,
   options: { drawSeed: DrawSeed },
-): { model: string; request: JobRequest } {
+): { model: string; class: JobClass; request: JobRequest } {
   switch (endpoint) {
     case "/v1/chat/completions": {
-      const { model, generation } = parseChatRequest(body, options);
-      return { model, request: generation };
+      const { model, class: jobClass, generation } = parseChatRequest(body, options);
+      return { model, class: jobClass, request: generation };
     }
     case "/v1/completions": {
-      const { model, generation } = parseCompletionRequest(body, options);
-      return { model, request: generation };
+      const { model, class: jobClass, generation } = parseCompletionRequest(body, options);
+      return { model, class: jobClass, request: generation };
     }
     case "/v1/embeddings": {
-      const { model, embedding } = parseEmbeddingsRequest(body);
-      return { model, request: embedding };
+      const { model, class: jobClass, embedding } = parseEmbeddingsRequest(body);
+      return { model, class: jobClass, request: embedding };
     }
   }
 }

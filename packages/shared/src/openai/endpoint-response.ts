@@ -7,11 +7,13 @@ export type EndpointResponse = ChatCompletion | TextCompletion | EmbeddingsRespo
 
 /** What a job's endpoint answers; null: it has no result. A cancelled job's text, as far as it came, is one. */
 export function toEndpointResponse(
-  job: Pick<JobSummary, "id" | "endpoint" | "model" | "createdAtMs" | "result" | "usage">,
+  job: Pick<JobSummary, "id" | "endpoint" | "model" | "class" | "createdAtMs" | "result" | "usage">,
 ): EndpointResponse | null {
   const { id: jobId, model, createdAtMs, result, usage } = job;
   if (result === null || usage === null) return null;
   if ("vectors" in result) return toEmbeddingsResponse({ model, result, usage });
   const ended = { jobId, model, createdAtMs, result, usage };
-  return job.endpoint === "/v1/completions" ? toTextCompletion(ended) : toChatCompletion(ended);
+  return job.endpoint === "/v1/completions"
+    ? toTextCompletion(ended)
+    : toChatCompletion({ ...ended, class: job.class });
 }

@@ -43,6 +43,7 @@ test("a queued job has a place in its queue and no answer", () => {
     status: "queued",
     endpoint: "/v1/chat/completions",
     model: "m",
+    class: "interactive",
     attempt: 0,
     created_at: 1.5,
     started_at: null,

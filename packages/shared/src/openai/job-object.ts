@@ -1,5 +1,5 @@
 import type { NoEstimateReason, Quantiles } from "../contract/estimate.ts";
-import type { JobSummary } from "../contract/job.ts";
+import type { JobClass, JobSummary } from "../contract/job.ts";
 import { isTerminal } from "../contract/lifecycle.ts";
 import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
@@ -12,6 +12,7 @@ export interface JobObject {
   status: JobSummary["state"];
   endpoint: string;
   model: string;
+  class: JobClass;
   attempt: number;
   created_at: number;
   started_at: number | null;
@@ -62,6 +63,7 @@ export function toJobObject(
     status: record.state,
     endpoint: record.endpoint,
     model,
+    class: record.class,
     attempt: record.attempt,
     created_at: record.createdAtMs / 1_000,
     started_at: secondsOf(record.startedAtMs),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ENDPOINTS, metadataSchema } from "../contract/job.ts";
+import { ENDPOINTS, JOB_CLASSES, metadataSchema } from "../contract/job.ts";
 import { JOB_STATES } from "../contract/lifecycle.ts";
 import { deadlineFields } from "./deadline.ts";
 
@@ -7,6 +7,8 @@ import { deadlineFields } from "./deadline.ts";
 export const jobBodySchema = z.strictObject({
   endpoint: z.enum(ENDPOINTS),
   body: z.record(z.string(), z.unknown()),
+  /** Absent: as the body's `service_tier` has it. */
+  class: z.enum(JOB_CLASSES).nullish(),
   metadata: metadataSchema.nullish().transform((metadata) => metadata ?? {}),
   ...deadlineFields,
 });
