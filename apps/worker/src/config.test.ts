@@ -39,6 +39,8 @@ test.each([
   ["QUERN_GPU", "gpu0", /QUERN_GPU: a number as nvidia-smi counts, a UUID/],
   ["QUERN_GPU_LAYERS", "many", /QUERN_GPU_LAYERS: max, auto, or how many layers/],
   ["QUERN_SLOTS", "257", /QUERN_SLOTS: .*256/],
+  ["QUERN_RESERVED_SLOTS", "-1", /QUERN_RESERVED_SLOTS/],
+  ["QUERN_LEASE_SECONDS", "1", /QUERN_LEASE_SECONDS: .*2/],
   ["QUERN_LOAD_TIMEOUT_SECONDS", "0", /QUERN_LOAD_TIMEOUT_SECONDS/],
 ])("%s=%s is refused", (name, value, message) => {
   expect(() => readEnv({ [name]: value })).toThrow(

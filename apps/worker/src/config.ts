@@ -38,6 +38,13 @@ const envSchema = z.object({
     .min(1)
     .max(86_400)
     .default(DEFAULT_LOAD_TIMEOUT_MS / 1_000),
+  QUERN_RESERVED_SLOTS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_SLOTS - 1)
+    .optional(),
+  QUERN_LEASE_SECONDS: z.coerce.number().min(2).max(3_600).default(30),
   QUERN_RETENTION_SECONDS: z.coerce
     .number()
     .int()
@@ -72,6 +79,10 @@ export interface WorkerConfig {
   };
   engine: EngineSettings;
   child: ChildSettings;
+  /** Slots that batch jobs leave to interactive ones; null: as many as `defaultReservedSlots` says. */
+  reservedSlots: number | null;
+  /** How long a worker that vanished keeps its jobs. */
+  leaseMs: number;
   /** How long an ended job and its events stay readable. */
   retentionSeconds: number;
   drainGraceMs: number;
@@ -113,6 +124,8 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),
       loadTimeoutMs: env.QUERN_LOAD_TIMEOUT_SECONDS * 1_000,
     },
+    reservedSlots: env.QUERN_RESERVED_SLOTS ?? null,
+    leaseMs: env.QUERN_LEASE_SECONDS * 1_000,
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },

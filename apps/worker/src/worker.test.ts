@@ -68,6 +68,8 @@ function workerConfig(): WorkerConfig {
       loras: null,
     },
     child: { environment: null, loadTimeoutMs: 60_000 },
+    reservedSlots: null,
+    leaseMs: 30_000,
     retentionSeconds: 60,
     drainGraceMs: 0,
     log: { format: "json", level: "error" },

@@ -12,7 +12,9 @@ import { connectRedis } from "@quern/shared/redis/connect";
 import type { WorkerConfig } from "./config.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
+import { reservedSlotsOf } from "./consumer/reserved-slots.ts";
 import { RunningJobs } from "./consumer/running-jobs.ts";
+import { SlotPool } from "./consumer/slot-pool.ts";
 import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
 import { engineOptions } from "./engine-options.ts";
 import { EngineSupervisor } from "./engine-process/engine-supervisor.ts";
@@ -21,6 +23,9 @@ import { downloadProgress } from "./model-download.ts";
 import { JobMeasurements } from "./rates/job-measurements.ts";
 import { Heartbeat } from "./registration/heartbeat.ts";
 import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
+
+/** Idle workers take suspects at once; only where all are busy for so long does one make room. */
+const SUSPECT_PATIENCE_MS = 10_000;
 
 /**
  * A worker from its model file to its last job: load, take jobs until `stop`, drain. Resolves when all is closed.
@@ -76,6 +81,9 @@ async function startWorker(
   const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
   started.defer(() => subscriber.disconnect());
 
+  const { slots } = options;
+  const reservedSlots = reservedSlotsOf(config.reservedSlots, slots);
+  const pool = new SlotPool({ slots, reservedSlots });
   const runningJobs = new RunningJobs();
   const measurements = new JobMeasurements();
   let consumer: JobConsumer | null = null;
@@ -94,12 +102,12 @@ async function startWorker(
       ready: (engine) => {
         events.engineReady(engine.pid);
         enter("ready");
-        consumer?.resume().catch(events.redisError);
+        consumer?.release("engine_down");
       },
       died: (pid, death) => {
         events.engineDied(pid, death, runningJobs.count);
         enter("engine_down");
-        consumer?.pause().catch(events.redisError);
+        consumer?.hold("engine_down");
       },
       restartFailed: events.engineRestartFailed,
     },
@@ -119,7 +127,6 @@ async function startWorker(
   };
   heartbeat = new Heartbeat(redis, (): WorkerRegistration => {
     const enginePid = engines.current?.pid ?? null;
-    const { slots } = options;
     const busy = Math.min(runningJobs.count, slots);
     return {
       ...identity,
@@ -129,7 +136,7 @@ async function startWorker(
       state,
       lastSeenAtMs: Date.now(),
       description,
-      reservedSlots: 0,
+      reservedSlots,
       ...measurements.current(),
     };
   });
@@ -137,13 +144,19 @@ async function startWorker(
   consumer = new JobConsumer({
     redis,
     model: entry.alias,
-    slots: options.slots,
+    workerId: identity.id,
+    slots,
+    pool,
+    leaseMs: config.leaseMs,
+    suspectPatienceMs: SUSPECT_PATIENCE_MS,
     retentionSeconds: config.retentionSeconds,
     engines,
     runningJobs,
     events,
     measurements,
   });
+  // It may have died since.
+  if (engines.current === null) consumer.hold("engine_down");
   await listenForCancels(subscriber, runningJobs);
   await answerTokenCounts(subscriber, redis, entry.alias, engines);
   await heartbeat.start();

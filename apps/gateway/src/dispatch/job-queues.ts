@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
-import type { JobRecord } from "@quern/shared/contract/job";
+import { type JobRecord, queueOf } from "@quern/shared/contract/job";
 import { queuePrefix } from "@quern/shared/contract/names";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
@@ -9,7 +9,8 @@ import type { Redis } from "ioredis";
 const ENQUEUE_TIMEOUT_MS = 800;
 
 /** What says in which queue a job waits. */
-export type QueuedJob = Pick<JobRecord, "id" | "model" | "class">;
+export type QueuedJob = Pick<JobRecord, "id" | "model" | "class"> &
+  Partial<Pick<JobRecord, "suspectSinceMs">>;
 
 /** The BullMQ queues of each model, opened when it is first needed. */
 export class JobQueues {
@@ -38,13 +39,14 @@ export class JobQueues {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close().catch(this.#onError)));
   }
 
-  #queue({ model, class: jobClass }: QueuedJob): Queue {
+  #queue(job: QueuedJob): Queue {
     // A queue that is opened while Redis is away never becomes ready.
     if (this.#redis.status !== "ready") throw away();
-    const key = `${queuePrefix(model)}:${jobClass}`;
+    const [name, prefix] = [queueOf(job), queuePrefix(job.model)];
+    const key = `${prefix}:${name}`;
     const open = this.#queues.get(key);
     if (open !== undefined) return open;
-    const queue = new Queue(jobClass, { connection: this.#redis, prefix: queuePrefix(model) });
+    const queue = new Queue(name, { connection: this.#redis, prefix });
     queue.on("error", this.#onError);
     queue.waitUntilReady().catch(() => this.#queues.delete(key));
     this.#queues.set(key, queue);

@@ -19,7 +19,13 @@ export function createJobRoute(context: RouteContext): RequestHandler {
   const { redis, queues, arrivals } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
-    const { endpoint, body, class: givenClass, metadata, ...wishes } = parseOrRefuse(jobBodySchema, request.body);
+    const {
+      endpoint,
+      body,
+      class: givenClass,
+      metadata,
+      ...wishes
+    } = parseOrRefuse(jobBodySchema, request.body);
     const deadline = deadlineWishOf(wishes);
     const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
     const jobClass = givenClass ?? asked.class;

@@ -9,21 +9,19 @@ import {
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
-import { type Attempt, commitJob, handBackJob } from "@quern/shared/redis/job-store";
+import { type Attempt, commitJob, type HandBackReason, handBackJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
 import { type PublishedChoice, partialAnswer, publishedChoices } from "../engine/resume/published-choice.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
+import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { StopReason } from "./running-jobs.ts";
 
-/** A job whose engine died under it this often is taken for the cause. */
-export const MAX_CRASHES = 3;
-
-/** How an attempt ended. Only `queued` is not the end of the job: it waits for its next attempt. */
-export type AttemptEnd = TerminalState | "queued" | "lost";
+/** How an attempt ended. `queued`, `suspect`: the job waits for its next attempt, among the others or to run alone. */
+export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
 
 /** What the engine gave for a request, whole or cut off. */
 export type Answer = Generated | Embedded;
@@ -58,9 +56,9 @@ export interface AttemptOptions {
  * It goes on behind what earlier attempts have published.
  *
  *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
- *     │  └──refused──▶ commit failed                       draining  ▶ hand back
- *     └──died───────▶ hand back, at the third time commit failed     lost ▶ nothing
- *                                                           expired   ▶ commit expired, with what there is
+ *     │  └──refused──▶ commit failed                       expired   ▶ commit expired, with what there is
+ *     │                                                    draining, parked ▶ hand back
+ *     └──died───────▶ hand back, the culprit: commit failed          lost ▶ nothing
  *
  * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
  */
@@ -85,7 +83,8 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
       return commitEnd(options, publisher, "failed", null, toJobError(error));
     const { reason } = stop.signal;
     if (reason === "cancelled" || reason === "expired") return commitUnfinished(options, publisher, reason);
-    if (record.crashes + 1 < MAX_CRASHES) return handBack(options, publisher, null);
+    const verdict = crashVerdict(id, record.crashes, error);
+    if (verdict !== "culprit") return handBack(options, publisher, BECAUSE[verdict], null);
     return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
   }
   if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
@@ -94,12 +93,20 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
       return commitEnd(options, publisher, "cancelled", answer, null);
     case "expired":
       return commitEnd(options, publisher, "expired", answer, null);
+    case "parked":
+      return handBack(options, publisher, "parked", answer);
     case "draining":
-      return handBack(options, publisher, answer);
+      return handBack(options, publisher, "given_back", answer);
     case "lost":
       return { end: "lost", answer, error: null };
   }
 }
+
+const BECAUSE: Record<Exclude<CrashVerdict, "culprit">, HandBackReason> = {
+  bystander: "given_back",
+  again: "crashed",
+  suspect: "suspected",
+};
 
 /** Ends a job that is not run at all: it was cancelled while it waited, has crashed its engine too often, or is overdue. */
 export function commitWithoutRunning(
@@ -144,12 +151,17 @@ async function commitUnfinished(
 async function handBack(
   options: AttemptOptions,
   publisher: EventPublisher,
+  because: HandBackReason,
   answer: Answer | null,
 ): Promise<AttemptOutcome> {
+  const { redis, record } = options;
   const { usage, result } = answer ?? (await saidSoFar(options, publisher));
-  const said = { engineCrashed: answer === null, usage, result, events: await publisher.finish([]) };
-  const { handedBack } = await handBackJob(options.redis, attemptOf(options.record), said, Date.now());
-  return { end: handedBack ? "queued" : "lost", answer: null, error: null };
+  const said = { because, usage, result, events: await publisher.finish([]) };
+  const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
+  if (!handedBack) return { end: "lost", answer: null, error: null };
+  // A suspect stays one, whatever it is handed back for.
+  const isSuspect = because === "suspected" || record.suspectSinceMs !== null;
+  return { end: isSuspect ? "suspect" : "queued", answer: null, error: null };
 }
 
 /** What the stream tells, and what is about to be written to it. */

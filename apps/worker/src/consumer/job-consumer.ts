@@ -1,34 +1,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { queuePrefix } from "@quern/shared/contract/names";
+import type { QueueName } from "@quern/shared/contract/job";
 import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
-import { claimJob } from "@quern/shared/redis/job-store";
-import { type Job, WaitingError, Worker } from "bullmq";
+import { claimJob, readJobDemand } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
-import { z } from "zod";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 import type { WorkerEvents } from "../events.ts";
 import type { JobMeasurements } from "../rates/job-measurements.ts";
-import { type AttemptEnd, commitWithoutRunning, MAX_CRASHES, runAttempt } from "./attempt.ts";
+import { type AttemptEnd, commitWithoutRunning, runAttempt } from "./attempt.ts";
+import { MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { startAttemptSpans } from "./job-spans.ts";
-import type { RunningJobs } from "./running-jobs.ts";
+import { type Lease, LeaseQueue } from "./lease-queue.ts";
+import type { RunningJobs, StopReason } from "./running-jobs.ts";
+import type { Hold, PoolJob, SlotPool } from "./slot-pool.ts";
+import { SuspectDuty } from "./suspect-duty.ts";
+import { SuspectQueue } from "./suspect-queue.ts";
 
-/** A queued job is a reference; the request is in its record. */
-const queuedJobSchema = z.object({ jobId: z.string() });
-
-/** How long a worker that vanished keeps its jobs, and how often others look for such jobs. */
-const LEASE_MS = 30_000;
-const STALLED_CHECK_INTERVAL_MS = 5_000;
-/** BullMQ *fails* a job that stalls more often, whatever its attempts: only a bug gets there. */
-const MAX_STALLED = 10;
-/** A wake-up can be swallowed by a worker that is stopped just then: look into the queue each second anyway. */
-const DRAIN_DELAY_SECONDS = 1;
 const RETRY_BROKEN_AFTER_MS = 1_000;
 
 export interface JobConsumerOptions {
   redis: Redis;
   model: string;
+  /** This worker's, in the registry. */
+  workerId: string;
+  /** Of the engine. */
   slots: number;
+  pool: SlotPool;
+  /** How long a worker that vanished keeps its jobs. */
+  leaseMs: number;
+  /** How long a suspect waits for a worker that is idle by itself. */
+  suspectPatienceMs: number;
   retentionSeconds: number;
   engines: EngineSupervisor;
   runningJobs: RunningJobs;
@@ -37,88 +38,136 @@ export interface JobConsumerOptions {
 }
 
 /**
- * Takes jobs of one model from its queue, as many at a time as there are slots. BullMQ's lock is the lease; it is
- * renewed by this process, whatever the engine child does.
+ * Takes jobs of one model from its queues as there is room for them, and runs an attempt at each. Every queue has a
+ * loop: while the pool would let its next job in, it leases one, and brings it in or, when the room has gone meanwhile, back.
  */
 export class JobConsumer {
   readonly #options: JobConsumerOptions;
-  readonly #worker: Worker;
+  readonly #queues: Record<QueueName, LeaseQueue>;
+  readonly #suspects: SuspectQueue;
+  readonly #duty: SuspectDuty;
   readonly #draining = new AbortController();
+  #loops: Promise<unknown> = Promise.resolve();
+  #poolChanged = Promise.withResolvers<void>();
 
   constructor(options: JobConsumerOptions) {
     this.#options = options;
-    const onError = options.events.redisError;
-    this.#worker = new Worker(
-      "interactive",
-      // Three parameters, or BullMQ does not make the signal.
-      (job: Job, token: string | undefined, _signal: AbortSignal | undefined) => this.#process(job, token),
-      {
-        connection: options.redis,
-        prefix: queuePrefix(options.model),
-        concurrency: options.slots,
-        autorun: false,
-        lockDuration: LEASE_MS,
-        stalledInterval: STALLED_CHECK_INTERVAL_MS,
-        maxStalledCount: MAX_STALLED,
-        drainDelay: DRAIN_DELAY_SECONDS,
-        removeOnComplete: { age: 3_600, count: 1_000 },
-        removeOnFail: { age: 86_400, count: 5_000 },
-      },
-    );
-    this.#worker.on("error", onError);
-    this.#worker.on("lockRenewalFailed", (jobIds) => {
-      for (const jobId of jobIds) options.runningJobs.stop(jobId, "lost");
+    const { redis, model, leaseMs, events, pool } = options;
+    const open = (name: QueueName) =>
+      new LeaseQueue({ redis, model, name, leaseMs, onError: events.redisError });
+    this.#queues = { interactive: open("interactive"), batch: open("batch"), suspects: open("suspects") };
+    this.#suspects = new SuspectQueue(redis, model, events.redisError);
+    this.#duty = new SuspectDuty({
+      redis,
+      suspects: this.#suspects,
+      model,
+      workerId: options.workerId,
+      patienceMs: options.suspectPatienceMs,
+      isBusy: () => !pool.isEmpty,
+      clear: () => this.#park(pool.clear()),
+      reopen: () => this.#change(() => pool.reopen()),
+      onError: events.redisError,
     });
   }
 
   /** Resolves when jobs are being taken. */
   async start(): Promise<void> {
-    await this.#worker.waitUntilReady();
-    void this.#worker.run().catch(this.#options.events.redisError);
+    const queues = Object.values(this.#queues);
+    await Promise.all(queues.map((queue) => queue.start()));
+    this.#loops = Promise.all([
+      ...queues.map((queue) => this.#serve(queue)),
+      this.#duty.run(this.#draining.signal),
+    ]);
   }
 
-  /** Takes nothing new while the engine is away; others may have the jobs. */
-  async pause(): Promise<void> {
-    await this.#worker.pause(true);
+  /** Takes nothing new; others may have the jobs. */
+  hold(reason: Hold): void {
+    this.#change(() => this.#options.pool.hold(reason));
   }
 
-  async resume(): Promise<void> {
-    await this.#worker.resume();
+  release(reason: Hold): void {
+    this.#change(() => this.#options.pool.release(reason));
   }
 
-  /** Takes nothing new; what runs may finish within `graceMs`, the rest goes back to the queue. */
+  /** Takes nothing new; what runs may finish within `graceMs`, the rest goes back to its queue. */
   async drain(graceMs: number): Promise<void> {
+    const { runningJobs } = this.#options;
+    this.hold("draining");
     this.#draining.abort();
-    // Close first: a worker that is not closing would take the handed-back jobs right again.
-    const closed = this.#worker.close();
-    const handBack = setTimeout(() => this.#options.runningJobs.stopAll("draining"), graceMs);
-    await closed;
+    const handBack = setTimeout(() => runningJobs.stopAll("draining"), graceMs);
+    await this.#loops;
+    await runningJobs.ended();
     clearTimeout(handBack);
+    await Promise.all(Object.values(this.#queues).map((queue) => queue[Symbol.asyncDispose]()));
+    await this.#suspects.close();
   }
 
-  async #process(job: Job, token: string | undefined): Promise<string> {
-    const { jobId } = queuedJobSchema.parse(job.data);
-    return this.#options.runningJobs.run(jobId, async (stop) => {
-      const end = await this.#attempt(jobId, stop).catch((error: Error) => this.#broke(jobId, error));
-      // To the front of its queue. Nobody counts this as a failure.
-      if (end === "queued") {
-        await job.moveToWait(token);
-        throw new WaitingError();
+  async #serve(queue: LeaseQueue): Promise<void> {
+    const { pool, events } = this.#options;
+    while (!this.#draining.signal.aborted) {
+      if (!pool.mayFetch(queue.name)) {
+        pool.heard(queue.name, "unknown");
+        await this.#poolChanged.promise;
+        continue;
       }
-      return end;
+      try {
+        const lease = (await queue.take()) ?? (await this.#listen(queue));
+        if (lease === null) continue;
+        pool.heard(queue.name, "unknown");
+        await this.#admit(queue.name, lease);
+      } catch (error) {
+        events.redisError(error as Error);
+        await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** The queues behind this one may have the room while it is quiet. */
+  async #listen(queue: LeaseQueue): Promise<Lease | null> {
+    this.#change(() => this.#options.pool.heard(queue.name, "quiet"));
+    return queue.listen();
+  }
+
+  /** Brings a leased job into the engine, or back where it waits. */
+  async #admit(queue: QueueName, lease: Lease): Promise<void> {
+    const { redis, pool, runningJobs } = this.#options;
+    const demand = await readJobDemand(redis, lease.jobId).catch(async (error: unknown) => {
+      await lease.handBack();
+      throw error;
     });
+    if (demand.suspectSinceMs !== null && queue !== "suspects") return this.#moveToSuspects(lease);
+    const job: PoolJob = { id: lease.jobId, queue, slots: demand.slots, parks: demand.parks };
+    const decision = pool.decide(job);
+    if (decision.kind === "wait") return lease.handBack();
+    this.#park(decision.park);
+    // Whatever goes wrong, it ends with the lease given up.
+    void runningJobs.run(lease.jobId, (stop) => this.#run(job, lease, stop));
+  }
+
+  #park(jobs: readonly PoolJob[]): void {
+    for (const { id } of jobs) this.#options.runningJobs.stop(id, "parked");
+  }
+
+  async #run(job: PoolJob, lease: Lease, stop: AbortController): Promise<void> {
+    const lost = () => stop.abort("lost" satisfies StopReason);
+    lease.lost.addEventListener("abort", lost, { once: true });
+    const end = await this.#attempt(job, stop).catch((error: Error) => this.#broke(job.id, error));
+    this.#change(() => this.#options.pool.leave(job));
+    if (end === "suspect" && job.queue !== "suspects") await this.#moveToSuspects(lease);
+    else if (end === "queued" || end === "suspect") await lease.handBack();
+    else await lease.end();
   }
 
   /** How the attempt ended; `gone` when nothing of the job is left. */
-  async #attempt(jobId: string, stop: AbortController): Promise<AttemptEnd | "gone"> {
+  async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptEnd | "gone"> {
     const { redis, engines, retentionSeconds, events, measurements } = this.#options;
-    const engine = await engines.ready(AbortSignal.any([stop.signal, this.#draining.signal]));
+    const engine = engines.current;
     if (engine === null) return "queued";
 
-    const claim = await claimJob(redis, jobId, Date.now());
-    if (claim.kind === "gone") return "gone";
+    const claim = await claimJob(redis, job.id, Date.now(), job.queue === "suspects" ? "alone" : "shared");
+    if (claim.kind === "gone" || claim.kind === "suspect") return claim.kind;
     if (claim.kind === "ended") return claim.state as AttemptEnd;
-    if (claim.kind === "overdue") return this.#expire(jobId);
+    if (claim.kind === "overdue") return this.#expire(job.id);
     const { record, lastSeq } = claim;
     const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());
@@ -129,7 +178,9 @@ export class JobConsumer {
     const outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
     const { end } = outcome;
     // Best effort: an entry that stays drops out when it is due.
-    if (end !== "queued" && end !== "lost") await dropDeadline(redis, record).catch(events.redisError);
+    if (end !== "queued" && end !== "suspect" && end !== "lost") {
+      await dropDeadline(redis, record).catch(events.redisError);
+    }
     measured.end(outcome, this.#load());
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());
@@ -152,10 +203,29 @@ export class JobConsumer {
     return kind === "gone" ? "gone" : "queued";
   }
 
+  /** In this order: a job that stands in two queues for a moment is claimed once, one that stands in none is lost. */
+  async #moveToSuspects(lease: Lease): Promise<void> {
+    try {
+      await this.#suspects.add(lease.jobId);
+      await lease.end();
+    } catch (error) {
+      await this.#broke(lease.jobId, error as Error);
+      await lease.handBack();
+    }
+  }
+
   /** Redis refused a write (out of memory, read-only replica), or a bug. The job is kept, and tried again. */
   async #broke(jobId: string, error: Error): Promise<"queued"> {
     this.#options.events.attemptBroke(jobId, error);
     await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
     return "queued";
+  }
+
+  /** Whatever changes the pool wakes the loops that wait for room. */
+  #change(change: () => void): void {
+    change();
+    const { resolve } = this.#poolChanged;
+    this.#poolChanged = Promise.withResolvers();
+    resolve();
   }
 }

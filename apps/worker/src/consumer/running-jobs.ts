@@ -1,6 +1,7 @@
 /** Why a running attempt has to end before the model does. */
 export type StopReason =
   | "cancelled" // somebody asked for it
+  | "parked" // its slot is wanted: the job goes back to its queue, and on from its token later
   | "draining" // this worker is closing: the job goes back to its queue
   | "expired" // its deadline has passed
   | "lost"; // another attempt owns the job now: nothing more of this one counts

@@ -35,9 +35,21 @@ export interface ChildSettings {
 export const DEFAULT_LOAD_TIMEOUT_MS = 600_000;
 const DEFAULT_CHILD: ChildSettings = { environment: null, loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS };
 
-/** The child died under this request. What it gave so far is void; the request may be tried again. */
+/** How a child ended: `killed` by somebody else (SIGKILL: an operator, or the system for want of memory), or `crashed` by itself. */
+export type EngineEnd = "killed" | "crashed";
+
+/** The child died under this request. What it gave so far is published; the request may be tried again. */
 export class EngineDied extends Error {
   override name = "EngineDied";
+  readonly how: EngineEnd;
+  /** The requests that it was at work on: those in its slots, and those for vectors. The others still waited. */
+  readonly atWork: ReadonlySet<string>;
+
+  constructor(message: string, how: EngineEnd = "crashed", atWork: Iterable<string> = []) {
+    super(message);
+    this.how = how;
+    this.atWork = new Set(atWork);
+  }
 }
 
 interface Pending<Value> {
@@ -55,6 +67,7 @@ export interface RequestListener {
 const NOBODY: RequestListener = { deltas: () => {}, restarted: () => {} };
 
 interface PendingRequest extends Pending<Generated | Embedded> {
+  type: "generate" | "embed";
   listener: RequestListener;
 }
 
@@ -67,6 +80,8 @@ export class EngineProcess {
   /** Resolves with what it died of, or `null` when it was closed. */
   readonly exited: Promise<string | null>;
   readonly #child: ChildProcess;
+  readonly #slots: number;
+  /** In the order in which the child was given them, which is that in which it gives them slots. */
   readonly #requests = new Map<string, PendingRequest>();
   readonly #counts = new Map<string, Pending<number[]>>();
   #nextCountId = 1;
@@ -103,7 +118,7 @@ export class EngineProcess {
         }),
         timeOut.rejected,
       ]);
-      return new EngineProcess(child, facts, exited);
+      return new EngineProcess(child, options.slots, facts, exited);
     } catch (error) {
       kill();
       await exited;
@@ -114,12 +129,19 @@ export class EngineProcess {
     }
   }
 
-  private constructor(child: ChildProcess, facts: LoadedModelFacts, exited: Promise<string | null>) {
+  private constructor(
+    child: ChildProcess,
+    slots: number,
+    facts: LoadedModelFacts,
+    exited: Promise<string | null>,
+  ) {
     this.#child = child;
+    this.#slots = slots;
     this.facts = facts;
     child.on("message", (report: EngineReport) => this.#hear(report));
     this.exited = exited.then((death) => {
-      this.#rejectAll(new EngineDied(death ?? "the engine was closed"));
+      const how = death?.startsWith("SIGKILL") ? "killed" : "crashed";
+      this.#rejectAll(new EngineDied(death ?? "the engine was closed", how, this.#atWork()));
       return death;
     });
   }
@@ -151,7 +173,7 @@ export class EngineProcess {
     const cancel = () => send(this.#child, { type: "cancel", id });
     try {
       return await new Promise<Generated | Embedded>((resolve, reject) => {
-        this.#requests.set(id, { resolve, reject, listener });
+        this.#requests.set(id, { type: command.type, resolve, reject, listener });
         if (!send(this.#child, command)) reject(new EngineDied("the engine is gone"));
         if (signal.aborted) cancel();
         else signal.addEventListener("abort", cancel, { once: true });
@@ -209,6 +231,13 @@ export class EngineProcess {
     else if (event.type === "generated") pending?.resolve(event.generated);
     else if (event.type === "embedded") pending?.resolve(event.embedded);
     else pending?.reject(fromJobError(event.error));
+  }
+
+  /** Choices beyond the first may wait behind other requests: rather one too many than one too few. */
+  #atWork(): string[] {
+    const byType = Map.groupBy(this.#requests, ([, { type }]) => type);
+    const inSlots = (byType.get("generate") ?? []).slice(0, this.#slots);
+    return [...inSlots, ...(byType.get("embed") ?? [])].map(([id]) => id);
   }
 
   #rejectAll(error: EngineDied): void {

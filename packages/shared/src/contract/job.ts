@@ -11,9 +11,23 @@ export type Endpoint = (typeof ENDPOINTS)[number];
 export const JOB_CLASSES = ["interactive", "batch"] as const;
 export type JobClass = (typeof JOB_CLASSES)[number];
 
+/** The queues of each model: one for each class, and one for the jobs that are suspected of killing their engines. */
+export const QUEUE_NAMES = [...JOB_CLASSES, "suspects"] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
+
+/** Where a job waits. */
+export function queueOf(job: { class: JobClass; suspectSinceMs?: number | null }): QueueName {
+  return job.suspectSinceMs == null ? job.class : "suspects";
+}
+
 /** What a job is asked for: text, or vectors. */
 const jobRequestSchema = z.union([generationRequestSchema, embeddingRequestSchema]);
 export type JobRequest = z.infer<typeof jobRequestSchema>;
+
+/** How many slots of an engine a request fills: one for each choice; vectors take none. */
+export function slotsOf(request: JobRequest): number {
+  return isEmbeddingRequest(request) ? 0 : request.choices;
+}
 
 export function isEmbeddingRequest(request: JobRequest): request is EmbeddingRequest {
   return "inputs" in request;
@@ -47,6 +61,14 @@ export const jobRecordSchema = z.object({
   attempt: z.int().nonnegative(),
   /** How many of its attempts ended in the death of their engine. */
   crashes: z.int().nonnegative(),
+  /** How many of its attempts were lost with their worker: another one took the job over. */
+  lostAttempts: z.int().nonnegative().default(0),
+  /** How often it had to leave its slot to an interactive job. */
+  parks: z.int().nonnegative().default(0),
+  /** Since when it runs alone only, because it may be what killed an engine or a worker; null: it is no suspect. */
+  suspectSinceMs: z.int().nullable().default(null),
+  /** How many slots it fills. */
+  slots: z.int().nonnegative().default(1),
   cancelRequested: z.boolean(),
   request: jobRequestSchema,
   metadata: metadataSchema,

@@ -9,7 +9,8 @@ import { z } from "zod";
  *     └──────cancel────────┴──cancel──────▶ cancelled        (either way: expire ──▶ expired)
  *
  * `claim` out of `running` is a takeover: the earlier attempt's worker vanished without handing back. The new
- * attempt has a higher number (the fencing epoch), so whatever the old one still sends is rejected.
+ * attempt has a higher number (the fencing epoch), so whatever the old one still sends is rejected. Only a job that has
+ * lost too many attempts that way goes back to `queued`, to run alone.
  */
 export const JOB_STATES = ["queued", "running", "completed", "failed", "cancelled", "expired"] as const;
 export type JobState = (typeof JOB_STATES)[number];

@@ -3,9 +3,14 @@
  * cluster; BullMQ's keys share one per model.
  */
 
-/** BullMQ's key prefix for the queues of one model, which are named as the classes are (`JOB_CLASSES`). Model aliases never contain braces (`catalogue-schema.ts`). */
+/** BullMQ's key prefix for the queues of one model, named `QUEUE_NAMES`. Model aliases never contain braces (`catalogue-schema.ts`). */
 export function queuePrefix(model: string): string {
   return `{quern:${model}}`;
+}
+
+/** The id of the worker that makes room for the model's suspects; lapses unless it is renewed. */
+export function suspectDutyKey(model: string): string {
+  return `${queuePrefix(model)}:suspect-duty`;
 }
 
 export function jobKey(jobId: string): string {

@@ -66,7 +66,7 @@ test("every event is announced as it stands in the stream, over attempts up to t
     const [first, second, third] = words.map((event, i) => ({ seq: i + 2, event }));
     if (!first || !second || !third) throw new Error("three events");
     await appendEvents(redis, { jobId, epoch: 1 }, [first, second], 3_000);
-    await handBackJob(redis, { jobId, epoch: 1 }, { ...handBack, engineCrashed: true }, 4_000);
+    await handBackJob(redis, { jobId, epoch: 1 }, { ...handBack, because: "crashed" }, 4_000);
     await claimJob(redis, jobId, 5_000);
     const restart = { seq: 4, event: { type: "restart", data: { attempt: 2 } } as const };
     await appendEvents(redis, { jobId, epoch: 2 }, [restart, { ...first, seq: 5 }], 6_000);

@@ -4,6 +4,7 @@ import {
   jobRecordSchema,
   jobSummarySchema,
   type NewJob,
+  slotsOf,
 } from "../contract/job.ts";
 
 /**
@@ -11,6 +12,8 @@ import {
  * absent, which lets the scripts set a time once with HSETNX.
  */
 const JSON_FIELDS = ["request", "metadata", "usage", "result", "error", "size", "estimate"] as const;
+/** Absent: what the schema says. */
+const COUNTER_FIELDS = ["lostAttempts", "parks", "slots"] as const;
 const NUMBER_FIELDS = [
   "attempt",
   "crashes",
@@ -21,6 +24,7 @@ const NUMBER_FIELDS = [
   "endedAtMs",
   "deadlineAtMs",
   "claimedAtMs",
+  "suspectSinceMs",
 ] as const;
 
 export function newJobFields(job: NewJob): string[] {
@@ -34,6 +38,7 @@ export function newJobFields(job: NewJob): string[] {
     attempt: "0",
     crashes: "0",
     cancelRequested: "0",
+    slots: String(slotsOf(job.request)),
     request: JSON.stringify(job.request),
     metadata: JSON.stringify(job.metadata),
     createdAtMs: String(job.createdAtMs),
@@ -67,6 +72,7 @@ function rawValues(hash: Record<string, string>): Record<string, unknown> {
   const raw: Record<string, unknown> = { ...hash, cancelRequested: hash.cancelRequested === "1" };
   raw.traceparent = hash.traceparent ?? null;
   for (const field of NUMBER_FIELDS) raw[field] = hash[field] === undefined ? null : Number(hash[field]);
+  for (const field of COUNTER_FIELDS) if (hash[field] !== undefined) raw[field] = Number(hash[field]);
   for (const field of JSON_FIELDS) raw[field] = hash[field] === undefined ? null : JSON.parse(hash[field]);
   return raw;
 }

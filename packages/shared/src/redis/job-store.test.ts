@@ -65,6 +65,10 @@ test("a created job is read as it was submitted, and is there once", async () =>
   expect(await readJob(redis, job.id)).toEqual({
     ...job,
     state: "queued",
+    lostAttempts: 0,
+    parks: 0,
+    suspectSinceMs: null,
+    slots: 1,
     attempt: 0,
     crashes: 0,
     cancelRequested: false,
@@ -196,7 +200,7 @@ test("a stale attempt can write nothing, hand nothing back and end nothing", asy
   const ids = await idsOf(stale.jobId);
 
   expect(await appendEvents(redis, stale, [{ seq: 2, event: text("late") }], 4_000)).toBe("fenced");
-  expect(await handBackJob(redis, stale, { ...handBack, engineCrashed: true }, 4_000)).toEqual({
+  expect(await handBackJob(redis, stale, { ...handBack, because: "crashed" }, 4_000)).toEqual({
     handedBack: false,
   });
   expect(await commitJob(redis, stale, completed([{ seq: 3, event: endEvent }]), 4_000)).toBe("running");
@@ -264,7 +268,7 @@ test("a failed job has its error; a hand-back counts crashes only when an engine
     queuedAtMs: 3_000,
   });
   await claimJob(redis, attempt.jobId, 4_000);
-  await handBackJob(redis, { ...attempt, epoch: 2 }, { ...handBack, engineCrashed: true }, 5_000);
+  await handBackJob(redis, { ...attempt, epoch: 2 }, { ...handBack, because: "crashed" }, 5_000);
   await claimJob(redis, attempt.jobId, 6_000);
   const error = { code: "engine_crashed", message: 'it died "again"', param: null };
   const failed = completed([], { state: "failed", result: null, usage: null, error });
@@ -317,7 +321,7 @@ test("a running job is asked to end: its worker hears of it with its next write,
 test("a wish to cancel outlives the attempt that was asked", async () => {
   const attempt = await claimed();
   await cancelJob(redis, attempt.jobId, { retentionSeconds: 60 }, 3_000);
-  await handBackJob(redis, attempt, { ...handBack, engineCrashed: true }, 4_000);
+  await handBackJob(redis, attempt, { ...handBack, because: "crashed" }, 4_000);
   expect(await claimJob(redis, attempt.jobId, 5_000)).toMatchObject({ record: { cancelRequested: true } });
 });
 

@@ -58,20 +58,45 @@ export type Claim =
   | { kind: "ended"; state: JobState }
   /** Its deadline passed while it was queued: `expireQueuedJob` ends it. */
   | { kind: "overdue" }
+  /** It waits in the queue of suspects from now on. */
+  | { kind: "suspect" }
   | { kind: "gone" };
 
-export async function claimJob(redis: Redis, jobId: string, nowMs: number): Promise<Claim> {
+/** Attempts that were lost with their workers, after which a job may be the reason. */
+export const SUSPECT_AFTER_LOST_ATTEMPTS = 2;
+
+/** `company`: whether the engine has other jobs beside it, which no suspect may have. */
+export async function claimJob(
+  redis: Redis,
+  jobId: string,
+  nowMs: number,
+  company: "shared" | "alone" = "shared",
+): Promise<Claim> {
   const [kind, ...rest] = (await runScript(
     redis,
     CLAIM,
     [jobKey(jobId), eventsKey(jobId)],
-    [nowMs],
+    [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };
   if (kind === "overdue") return { kind };
+  if (kind === "suspect") return { kind };
   const [lastSeq, ...fields] = rest;
   const record = kind === "claimed" ? parseJobReply(fields) : null;
   return record === null ? { kind: "gone" } : { kind: "claimed", record, lastSeq: Number(lastSeq) };
+}
+
+/** What decides whether there is room for a job, and where it waits. */
+export type JobDemand = Pick<JobRecord, "slots" | "parks" | "suspectSinceMs">;
+
+/** Of a job that may be gone: then it asks for one slot, and its claim tells. */
+export async function readJobDemand(redis: Redis, jobId: string): Promise<JobDemand> {
+  const [slots, parks, since] = await redis.hmget(jobKey(jobId), "slots", "parks", "suspectSinceMs");
+  return {
+    slots: Number(slots ?? 1),
+    parks: Number(parks ?? 0),
+    suspectSinceMs: since == null ? null : Number(since),
+  };
 }
 
 /** `cancel`: written, and the job is wanted cancelled. `fenced`: nothing was written; another attempt owns the job. */
@@ -127,9 +152,12 @@ export async function commitJob(
   return reply as "committed" | "gone" | JobState;
 }
 
+/** `given_back`: nobody's fault. `suspected`: its engine died, and it runs alone from now on. */
+export type HandBackReason = "given_back" | "parked" | "crashed" | "suspected";
+
 /** What a job that is handed back has said so far: `events` are not published yet. */
 export interface HandBack {
-  engineCrashed: boolean;
+  because: HandBackReason;
   usage: Usage | null;
   result: JobResult | null;
   events: SequencedEvent[];
@@ -139,12 +167,11 @@ export interface HandBack {
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  { engineCrashed, usage, result, events }: HandBack,
+  { because, usage, result, events }: HandBack,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
   const { jobId, epoch } = attempt;
-  const crashed = engineCrashed ? "1" : "0";
-  const args = [epoch, nowMs, crashed, toJson(usage), toJson(result), ...events.flatMap(eventArgs)];
+  const args = [epoch, nowMs, because, toJson(usage), toJson(result), ...events.flatMap(eventArgs)];
   const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
   return { handedBack: reply === 1 };
 }

@@ -61,7 +61,7 @@ async function endedAs(id: string, state: TerminalState): Promise<number> {
 const ACT: Record<JobEvent, (id: string, epoch: number) => Promise<unknown>> = {
   claim: (id) => claimJob(redis, id, 5_000),
   hand_back: (id, epoch) =>
-    handBackJob(redis, { jobId: id, epoch }, { ...handBack, engineCrashed: true }, 5_000),
+    handBackJob(redis, { jobId: id, epoch }, { ...handBack, because: "crashed" }, 5_000),
   complete: (id, epoch) => end(id, epoch, "completed"),
   fail: (id, epoch) => end(id, epoch, "failed"),
   cancel: (id) => cancelJob(redis, id, { retentionSeconds: 60 }, 5_000),

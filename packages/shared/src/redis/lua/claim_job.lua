@@ -2,10 +2,10 @@
 -- out of `running` is a takeover: BullMQ leased the job again because the earlier worker's lease lapsed.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 now (ms)
--- Returns {'gone'}, {'ended', state}, {'overdue'} or {'claimed', number of the last event, field, value, ...} with the
--- whole record. `overdue`: its deadline passed while it was queued, by this server's clock, and nothing was changed;
--- expire_job.lua ends it.
+-- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect
+-- Returns {'gone'}, {'ended', state}, {'overdue'}, {'suspect'} when it may run alone only, or {'claimed', number of the
+-- last event, field, value, ...} with the whole record. `overdue`: its deadline passed while it was queued, by this
+-- server's clock, and nothing was changed; expire_job.lua ends it.
 -- Needs event_stream.lua
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
@@ -19,6 +19,23 @@ local serverNowMs = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 
 local deadline = redis.call('HGET', KEYS[1], 'deadlineAtMs')
 if state == 'queued' and deadline and tonumber(deadline) <= tonumber(serverNowMs) then
   return { 'overdue' }
+end
+
+-- A job can take its whole worker with it. What was lost while it ran alone was lost to nothing else.
+local is_suspect = redis.call('HEXISTS', KEYS[1], 'suspectSinceMs') == 1
+if state == 'running' then
+  local lost = redis.call('HINCRBY', KEYS[1], 'lostAttempts', 1)
+  if is_suspect then
+    redis.call('HINCRBY', KEYS[1], 'crashes', 1)
+  elseif lost >= tonumber(ARGV[3]) then
+    redis.call('HSET', KEYS[1], 'suspectSinceMs', ARGV[1])
+    is_suspect = true
+  end
+end
+if is_suspect and ARGV[2] ~= 'alone' then
+  -- Out of `running`, so that the attempt that was lost can't write any more.
+  redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAtMs', ARGV[1])
+  return { 'suspect' }
 end
 
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)

@@ -2,8 +2,8 @@
 -- on from there. Should the job end before that, its result is what it said so far.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 epoch, 2 now (ms), 3 '1' when the attempt ended in the death of its engine,
---      4 usage, 5 result so far (JSON or ''), then seq, type, data (JSON) of each event that is not published yet
+-- ARGV 1 epoch, 2 now (ms), 3 why: 'given_back', 'parked', 'crashed' or 'suspected' (crashed, and to run alone from
+--      now on), 4 usage, 5 result so far (JSON or ''), then seq, type, data (JSON) of each event that is not published yet
 -- Returns 1, or 0 when the job does not run under this epoch.
 -- Needs event_stream.lua
 -- Needs answer.lua
@@ -14,7 +14,12 @@ end
 publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 6)
 write_answer(KEYS[1], { usage = ARGV[4], result = ARGV[5] })
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAtMs', ARGV[2])
-if ARGV[3] == '1' then
+if ARGV[3] == 'parked' then
+  redis.call('HINCRBY', KEYS[1], 'parks', 1)
+elseif ARGV[3] ~= 'given_back' then
   redis.call('HINCRBY', KEYS[1], 'crashes', 1)
+end
+if ARGV[3] == 'suspected' then
+  redis.call('HSETNX', KEYS[1], 'suspectSinceMs', ARGV[2])
 end
 return 1
