@@ -1,0 +1,126 @@
+import { connectRedis } from "@quern/shared/redis/connect";
+import { readJob } from "@quern/shared/redis/job-store";
+import { type Cluster, startCluster, until } from "@quern/testing/cluster";
+import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
+import { callApi, endedJob, type Job, submitJob } from "@quern/testing/jobs-api";
+import { ENGINE_POISON, poisonEnvironment, WORKER_POISON } from "@quern/testing/poison-environment";
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+// Promise: a job that kills its engine, or its whole worker, fails by itself; whatever ran beside it completes.
+
+const SLOTS = 16;
+/** Some seconds of work for so many: all of them still run when the poison comes. */
+const MAX_TOKENS = 1_500;
+
+let endless: EndlessModel;
+beforeAll(async () => {
+  endless = await writeEndlessModel();
+});
+afterAll(() => endless?.[Symbol.asyncDispose]());
+
+function startPoisonable(workers: number, env: Record<string, string> = {}): Promise<Cluster> {
+  const worker = { ...endless.worker, slots: SLOTS };
+  return startCluster({
+    workers: Array.from({ length: workers }, () => ({
+      ...worker,
+      env: { ...worker.env, ...poisonEnvironment, ...env },
+    })),
+  });
+}
+
+function submit(url: string, content: string): Promise<Job> {
+  return submitJob(url, {
+    model: endless.model,
+    messages: [{ role: "user", content }],
+    max_tokens: MAX_TOKENS,
+  });
+}
+
+/** 15 jobs that speak, and the poison beside them. */
+async function submitAmongOthers(
+  url: string,
+  redis: Redis,
+  poison: string,
+): Promise<{ others: Job[]; culprit: Job }> {
+  const others = await Promise.all(Array.from({ length: SLOTS - 1 }, () => submit(url, "Tell me a tale.")));
+  for (const { id } of others) await until(async () => (await readJob(redis, id))?.firstTokenAtMs);
+  return { others, culprit: await submit(url, poison) };
+}
+
+async function expectOneFailure(
+  url: string,
+  { others, culprit }: { others: Job[]; culprit: Job },
+): Promise<void> {
+  expect(await endedJob(url, culprit.id)).toMatchObject({
+    status: "failed",
+    error: { code: "engine_crashed" },
+  });
+  for (const { id } of others) {
+    const ended = await endedJob(url, id);
+    expect(ended).toMatchObject({
+      status: "completed",
+      usage: { completion_tokens: MAX_TOKENS },
+      error: null,
+    });
+    const text = ended.response?.body.choices[0]?.message.content ?? "";
+    expect(endless.text.startsWith(text)).toBe(true);
+  }
+  const dead = await callApi<{ data: Job[] }>(`${url}/v1/jobs?status=failed`);
+  expect(dead.data.map(({ id }) => id)).toEqual([culprit.id]);
+}
+
+async function withRedis(cluster: Cluster, check: (redis: Redis) => Promise<void>): Promise<void> {
+  const redis = connectRedis(cluster.redis.url, "work", () => {});
+  try {
+    await check(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+test("15 of 16 jobs in one engine complete, the one that kills it fails after three deaths", async () => {
+  await using cluster = await startPoisonable(1);
+  const { url } = cluster;
+  await withRedis(cluster, async (redis) => {
+    const jobs = await submitAmongOthers(url, redis, ENGINE_POISON);
+    await expectOneFailure(url, jobs);
+    expect((await readJob(redis, jobs.culprit.id))?.attempt).toBe(3);
+    for (const { id } of jobs.others) expect(await readJob(redis, id)).toMatchObject({ crashes: 1 });
+  });
+  expect(cluster.workers[0]?.output().match(/engine died, restarting/g)).toHaveLength(3);
+});
+
+test("a job that takes its worker with it is found out too", { timeout: 180_000 }, async () => {
+  await using cluster = await startPoisonable(1, { QUERN_LEASE_SECONDS: "2" });
+  const { url } = cluster;
+  await withRedis(cluster, async (redis) => {
+    const jobs = await submitAmongOthers(url, redis, WORKER_POISON);
+    const ended = new AbortController();
+    const restarting = restartWorkers(cluster, ended.signal);
+    await expectOneFailure(url, jobs);
+    ended.abort();
+    expect(await restarting).toBe(5);
+    // Two lost attempts among the others made all of them suspects; the third to fifth time it was alone.
+    expect(await readJob(redis, jobs.culprit.id)).toMatchObject({ lostAttempts: 5, crashes: 3 });
+  });
+});
+
+/** Starts another worker whenever the last one is gone; resolves with how many it were when it is to end. */
+async function restartWorkers(cluster: Cluster, signal: AbortSignal): Promise<number> {
+  const { env, ...worker } = { ...endless.worker, slots: SLOTS };
+  for (let deaths = 0; ; deaths++) {
+    const last = cluster.workers.at(-1)?.pid ?? 0;
+    await until(async () => signal.aborted || !isAlive(last));
+    if (signal.aborted) return deaths;
+    await cluster.startWorker({ ...worker, env: { ...env, ...poisonEnvironment, QUERN_LEASE_SECONDS: "2" } });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
