@@ -1,5 +1,5 @@
 // A worker's container healthcheck: exit 0 when the worker of this container has a fresh heartbeat and takes jobs
-// (or finishes its last ones). A worker serves no HTTP, so this asks where everybody else learns of it: Redis.
+// (or finishes its last ones); 1 also when it is unhealthy: its engines die again and again. A worker serves no HTTP, so this asks where everybody else learns of it: Redis.
 
 import { hostname } from "node:os";
 import { listWorkers } from "@quern/shared/redis/registry";

@@ -9,6 +9,8 @@ export interface WorkerEvents {
   modelDownloading(model: string, percent: number): void;
   engineReady(enginePid: number): void;
   engineDied(enginePid: number, death: string, runningJobs: number): void;
+  unhealthy(reason: string): void;
+  recovered(): void;
   engineRestartFailed(error: Error, retryInMs: number): void;
   attemptEnded(record: JobRecord, outcome: AttemptOutcome, nowMs: number): void;
   attemptBroke(jobId: string, error: Error): void;
@@ -54,6 +56,13 @@ export function workerEvents(log: Logger): WorkerEvents {
     engineReady: (enginePid) => log.info({ engine_pid: enginePid }, "engine is ready, taking jobs"),
     engineDied: (enginePid, death, runningJobs) =>
       log.error({ engine_pid: enginePid, death, running_jobs: runningJobs }, "engine died, restarting it"),
+    unhealthy: (reason) =>
+      log.error(
+        { reason },
+        "unhealthy: engines died 5 times within 5 minutes. Trying on less often; look at the reason, at the machine's " +
+          "memory and at its GPU, then start the worker anew, if need be with fewer slots or a smaller context",
+      ),
+    recovered: () => log.info("healthy again: the engine has run without a fault"),
     engineRestartFailed: (error, retryInMs) =>
       log.error({ reason: error.message, retry_in_ms: retryInMs }, "engine did not come back"),
     attemptEnded: (record, outcome, nowMs) => {

@@ -89,9 +89,10 @@ async function startWorker(
   let consumer: JobConsumer | null = null;
   let heartbeat: Heartbeat | null = null;
   let state: WorkerState = "loading";
+  let health: "healthy" | "unhealthy" = "healthy";
   const enter = (next: WorkerState) => {
-    // A draining worker stays that, whatever its engine does.
-    if (state !== "draining") state = next;
+    // A draining worker stays that, whatever its engine does; an unhealthy one until it has recovered.
+    if (state !== "draining") state = health === "unhealthy" && next !== "draining" ? "unhealthy" : next;
     void heartbeat?.beat();
   };
 
@@ -110,6 +111,16 @@ async function startWorker(
         consumer?.hold("engine_down");
       },
       restartFailed: events.engineRestartFailed,
+      unhealthy: (reason) => {
+        events.unhealthy(reason);
+        health = "unhealthy";
+        enter("unhealthy");
+      },
+      recovered: () => {
+        events.recovered();
+        health = "healthy";
+        enter("ready");
+      },
     },
     stop,
     config.child,

@@ -1,5 +1,6 @@
 import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
 import { ENDPOINTS, JOB_CLASSES } from "@quern/shared/contract/job";
+import { WORKER_STATES } from "@quern/shared/contract/worker";
 
 /** The shapes of replies, in JSON Schema. */
 
@@ -289,7 +290,7 @@ export const schemas = {
     experts,
     slots: { type: "integer" },
     busy: { type: "integer" },
-    state: { enum: ["loading", "ready", "draining", "engine_down"] },
+    state: { enum: WORKER_STATES },
     started_at: seconds,
     last_seen_at: seconds,
     speed,

@@ -104,6 +104,7 @@ test("a lease that lapsed is noticed, and its holder can no longer end the job",
   // As when the process stood still for longer than a lease.
   await redis.del(`${queuePrefix(model)}:batch:a:lock`);
   const takenOver = await until(() => other.listen());
+  await until(async () => lease.lost.aborted);
   await lease.end();
   expect(await jobs.getActiveCount()).toBe(1);
   expect(takenOver.jobId).toBe("a");

@@ -1,21 +1,29 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineOptions, LoadedModelFacts } from "../engine/protocol.ts";
+import { CrashWindow } from "./crash-window.ts";
 import { type ChildSettings, EngineProcess } from "./engine-process.ts";
 
 /** The first restart is immediate; an engine that keeps dying is given more and more time. */
 const FIRST_RETRY_DELAY_MS = 250;
 const MAX_RETRY_DELAY_MS = 10_000;
-/** An engine that lived this long has earned an immediate restart. */
+/** Of a worker that is unhealthy: it goes on trying, and leaves the machine time to be looked after. */
+const MAX_UNHEALTHY_RETRY_DELAY_MS = 60_000;
+/** An engine that lived this long has earned an immediate restart, and its worker a good name. */
 const STABLE_AFTER_MS = 30_000;
 
 export interface EngineSupervisorEvents {
   ready: (engine: EngineProcess) => void;
   died: (pid: number, death: string) => void;
   restartFailed: (error: Error, retryInMs: number) => void;
+  /** After a death or a failed restart, when they are too many: `reason` is the last one's. */
+  unhealthy: (reason: string) => void;
+  /** An engine runs and has made good. */
+  recovered: () => void;
 }
 
 /**
  * Keeps one engine running: loading ──▶ ready ──death──▶ loading … until closed.
+ * With too many deaths in a short time it is unhealthy, and goes on trying less often.
  * The first load must succeed (a bad model file is the caller's to hear of); later ones are tried again and again.
  */
 export class EngineSupervisor {
@@ -24,6 +32,9 @@ export class EngineSupervisor {
   readonly #child: ChildSettings;
   readonly #events: EngineSupervisorEvents;
   readonly #closing = new AbortController();
+  readonly #crashes = new CrashWindow();
+  readonly #stableAfterMs: number;
+  #health: "healthy" | "unhealthy" = "healthy";
   #engine: EngineProcess | null = null;
   #kept: Promise<void> = Promise.resolve();
   #waiters: ((engine: EngineProcess | null) => void)[] = [];
@@ -34,9 +45,10 @@ export class EngineSupervisor {
     events: EngineSupervisorEvents,
     signal: AbortSignal,
     child: ChildSettings,
+    stableAfterMs: number = STABLE_AFTER_MS,
   ): Promise<EngineSupervisor> {
     const engine = await EngineProcess.start(options, signal, child);
-    const supervisor = new EngineSupervisor(options, child, events, engine.facts);
+    const supervisor = new EngineSupervisor(options, child, events, engine.facts, stableAfterMs);
     supervisor.#kept = supervisor.#keepRunning(engine);
     return supervisor;
   }
@@ -46,11 +58,13 @@ export class EngineSupervisor {
     child: ChildSettings,
     events: EngineSupervisorEvents,
     facts: LoadedModelFacts,
+    stableAfterMs: number,
   ) {
     this.#options = options;
     this.#child = child;
     this.#events = events;
     this.facts = facts;
+    this.#stableAfterMs = stableAfterMs;
   }
 
   /** null while it loads again after a death. */
@@ -93,15 +107,19 @@ export class EngineSupervisor {
       this.#events.ready(engine);
       this.#settleWaiters(engine);
 
+      const recovering = this.#recoverWhile(engine);
       const death = await engine.exited;
+      await recovering;
       this.#engine = null;
       if (this.#closing.signal.aborted) return;
-      this.#events.died(engine.pid, death ?? "it ended by itself");
+      const reason = death ?? "it ended by itself";
+      this.#events.died(engine.pid, reason);
+      this.#countCrash(reason);
 
-      if (performance.now() - readyAtMs >= STABLE_AFTER_MS) retryDelayMs = FIRST_RETRY_DELAY_MS;
+      if (performance.now() - readyAtMs >= this.#stableAfterMs) retryDelayMs = FIRST_RETRY_DELAY_MS;
       else {
         await this.#pause(retryDelayMs === FIRST_RETRY_DELAY_MS ? 0 : retryDelayMs);
-        retryDelayMs = Math.min(retryDelayMs * 2, MAX_RETRY_DELAY_MS);
+        retryDelayMs = this.#longer(retryDelayMs);
       }
       engine = await this.#restart();
     }
@@ -110,16 +128,42 @@ export class EngineSupervisor {
 
   /** null when closed meanwhile. */
   async #restart(): Promise<EngineProcess | null> {
-    for (let delayMs = FIRST_RETRY_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_DELAY_MS)) {
+    for (let delayMs = FIRST_RETRY_DELAY_MS; ; delayMs = this.#longer(delayMs)) {
       if (this.#closing.signal.aborted) return null;
       try {
         return await EngineProcess.start(this.#options, this.#closing.signal, this.#child);
       } catch (error) {
         if (this.#closing.signal.aborted) return null;
         this.#events.restartFailed(error as Error, delayMs);
+        this.#countCrash((error as Error).message);
         await this.#pause(delayMs);
       }
     }
+  }
+
+  #countCrash(reason: string): void {
+    this.#crashes.crashed(performance.now());
+    if (this.#health === "unhealthy" || this.#crashes.health(performance.now()) === "healthy") return;
+    this.#health = "unhealthy";
+    this.#events.unhealthy(reason);
+  }
+
+  /** Resolves when the engine has made good, or has ended before. */
+  async #recoverWhile(engine: EngineProcess): Promise<void> {
+    if (this.#health === "healthy") return;
+    const ended = new AbortController();
+    void engine.exited.then(() => ended.abort());
+    const waitMs = Math.min(this.#stableAfterMs, this.#crashes.healthyInMs(performance.now()));
+    await sleep(waitMs, undefined, { signal: ended.signal }).catch(() => {});
+    if (ended.signal.aborted) return;
+    this.#crashes.proveStable();
+    this.#health = "healthy";
+    this.#events.recovered();
+  }
+
+  #longer(delayMs: number): number {
+    const most = this.#health === "unhealthy" ? MAX_UNHEALTHY_RETRY_DELAY_MS : MAX_RETRY_DELAY_MS;
+    return Math.min(delayMs * 2, most);
   }
 
   /** Ends early when closed. */

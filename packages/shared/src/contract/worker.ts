@@ -20,7 +20,8 @@ export const modelDescriptionSchema = z.object({
 });
 export type ModelDescription = z.infer<typeof modelDescriptionSchema>;
 
-export const WORKER_STATES = ["loading", "ready", "draining", "engine_down"] as const;
+/** `unhealthy`: its engines die again and again. It goes on trying, and takes jobs while one runs. */
+export const WORKER_STATES = ["loading", "ready", "draining", "engine_down", "unhealthy"] as const;
 export type WorkerState = (typeof WORKER_STATES)[number];
 
 /** A worker's heartbeat. Times are Unix milliseconds. */
