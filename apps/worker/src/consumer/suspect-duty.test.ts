@@ -1,6 +1,6 @@
 import { connectRedis } from "@quern/shared/redis/connect";
 import { claimJob, createJob, handBackJob } from "@quern/shared/redis/job-store";
-import { newJob } from "@quern/shared/redis/new-job.fixture";
+import { handBack, newJob } from "@quern/shared/redis/new-job.fixture";
 import { until } from "@quern/testing/cluster";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
@@ -51,7 +51,7 @@ test("of the busy workers one makes room, and goes on when the suspect is gone",
   const job = newJob();
   await createJob(redis, job);
   await claimJob(redis, job.id, 1_000);
-  await handBackJob(redis, { jobId: job.id, epoch: 1 }, { because: "suspected", events: [] }, 2_000);
+  await handBackJob(redis, { jobId: job.id, epoch: 1 }, { ...handBack, because: "suspected" }, 2_000);
   await suspects.add(job.id);
   expect(await suspects.waitedMs(5_000)).toBe(3_000);
 
