@@ -1,7 +1,7 @@
 import { generationResultSchema } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
-import { CANCEL_CHANNEL, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
+import { CANCEL_CHANNEL, jobKey, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { readEvents } from "@quern/shared/redis/event-stream";
@@ -223,4 +223,15 @@ test("answers how many tokens a prompt has", async () => {
   } finally {
     subscriber.disconnect();
   }
+});
+
+test("a job whose deadline passed under a worker that vanished ends without being run again", async () => {
+  const id = await submit(8_000);
+  await claimJob(redis, id, Date.now());
+  await redis.hset(jobKey(id), "deadlineAtMs", 1);
+  startWorker();
+  const record = await untilState(id, "expired");
+  expect(record).toMatchObject({ attempt: 2, usage: null, result: null, error: null });
+  const events = (await readEvents(redis, id, null)).map(({ event }) => event.type);
+  expect(events).toEqual(["start", "restart", "end"]);
 });
