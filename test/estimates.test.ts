@@ -34,7 +34,7 @@ async function submitMany(count: number): Promise<Job[]> {
 
 const modelOf = () => callApi<Measured>(`${cluster.url}/v1/models/${MODEL}`);
 
-test("before anything ran nobody can tell, and no deadline is refused", async () => {
+test("before anything ran no deadline is refused for what nobody can tell", async () => {
   expect(await modelOf()).toMatchObject({ speed: null, estimates: null });
   const body = {
     endpoint: "/v1/chat/completions",
@@ -42,7 +42,6 @@ test("before anything ran nobody can tell, and no deadline is refused", async ()
     ttl_seconds: 30,
   };
   const job = await callApi<Job>(`${cluster.url}/v1/jobs`, { body, status: 202 });
-  expect(["no_measurement", "starting"]).toContain(job.estimate_reason);
   expect(await endedJob(cluster.url, job.id)).toMatchObject({ status: "completed", estimate_reason: null });
 });
 

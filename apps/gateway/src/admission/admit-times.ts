@@ -2,8 +2,9 @@ import { QuernError } from "@quern/shared/contract/errors";
 import type { JobClass, JobRequest, NewJob } from "@quern/shared/contract/job";
 import { jobSizeOf } from "@quern/shared/contract/job-size";
 import { type DeadlineWish, toDeadlineAtMs } from "@quern/shared/openai/deadline";
+import type { Redis } from "ioredis";
 import type { Arrival } from "../estimate/arrivals.ts";
-import { estimateOf, type Forecast, forecast, type OutlookSources } from "../estimate/job-outlook.ts";
+import { estimateOf, type Forecast, forecast } from "../estimate/forecast.ts";
 import { MEDIAN, NINE_IN_TEN, ONE_IN_TEN, quantileMs } from "../estimate/lognormal.ts";
 import type { KnownModel } from "./known-models.ts";
 
@@ -12,13 +13,13 @@ import type { KnownModel } from "./known-models.ts";
  * @throws QuernError as `admitDeadline` does.
  */
 export async function admitTimes(
-  sources: OutlookSources,
+  redis: Redis,
   known: KnownModel,
   arrival: Arrival,
   asked: { class: JobClass; request: JobRequest; deadline: DeadlineWish },
 ): Promise<Pick<NewJob, "deadlineAtMs" | "size" | "estimate">> {
   const size = jobSizeOf(asked.request);
-  const made = await forecast(sources, known, arrival, { class: asked.class, size });
+  const made = await forecast(redis, known, arrival, { class: asked.class, size });
   return { deadlineAtMs: admitDeadline(asked.deadline, made), size, estimate: estimateOf(made) };
 }
 

@@ -12,7 +12,8 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { KnownModels } from "../admission/known-models.ts";
 import { Arrivals } from "./arrivals.ts";
-import { estimateOf, forecast, outlookOf, outlooksOf } from "./job-outlook.ts";
+import { estimateOf, forecast } from "./forecast.ts";
+import { outlookOf, outlooksOf } from "./job-outlook.ts";
 
 const MODEL = "a-model";
 let server: RedisServer;
@@ -196,13 +197,21 @@ test("a running job has an end that comes nearer as it runs, one that ended has 
   expect(ended).toEqual({ queuePosition: null, startAtMs: null, endAtMs: null, reason: null });
 });
 
+test("whatever a job would take, it ends at its deadline", async () => {
+  const sources = await serve();
+  const nowMs = await redisNowMs(redis);
+  const running = { state: "running" as const, attempt: 1, claimedAtMs: nowMs };
+  const outlook = await outlookOf(sources, job("job_d", { ...running, deadlineAtMs: nowMs + 100 }));
+  expect(outlook.endAtMs).toEqual({ p50: nowMs + 100, p90: nowMs + 100 });
+});
+
 test("a forecast sees those that are on their way into the queue", async () => {
   const sources = await serve({ slots: 1 });
   const arrivals = new Arrivals();
   const known = await sources.knownModels.find(MODEL);
   const asked = { class: "interactive" as const, size: { promptCharacters: 40, maxTokens: null } };
   const made = await Promise.all(
-    Array.from({ length: 5 }, () => forecast(sources, known, arrivals.begin(MODEL, "interactive"), asked)),
+    Array.from({ length: 5 }, () => forecast(redis, known, arrivals.begin(MODEL, "interactive"), asked)),
   );
   expect(made.map((one) => estimateOf(one)?.endsBefore)).toEqual([0, 1, 2, 3, 4]);
   const starts = made.map((one) => estimateOf(one)?.startAtMs.p50 ?? 0);

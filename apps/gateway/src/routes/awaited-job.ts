@@ -39,7 +39,7 @@ export async function submitAwaited(
   const gone = clientGone(response);
   const { request } = asked;
   using arrival = arrivals.begin(model, asked.class);
-  const times = await admitTimes(context, known, arrival, { class: asked.class, request, deadline });
+  const times = await admitTimes(redis, known, arrival, { class: asked.class, request, deadline });
   const job = await submitJob(redis, queues, { ...asked, model, metadata: {}, ...times });
   response.locals.jobId = job.id;
   response.setHeader("x-quern-job-id", job.id);

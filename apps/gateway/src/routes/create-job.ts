@@ -31,7 +31,7 @@ export function createJobRoute(context: RouteContext): RequestHandler {
     const jobClass = givenClass ?? asked.class;
     const known = await admit(context, asked.model, asked.request);
     using arrival = arrivals.begin(known.description.model, jobClass);
-    const times = await admitTimes(context, known, arrival, {
+    const times = await admitTimes(redis, known, arrival, {
       class: jobClass,
       request: asked.request,
       deadline,

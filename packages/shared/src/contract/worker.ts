@@ -38,9 +38,9 @@ export const workerRegistrationSchema = z.object({
   description: modelDescriptionSchema,
   /** Slots that batch jobs leave free. */
   reservedSlots: z.int().nonnegative().default(0),
-  /** null: it has completed no job yet. */
-  rates: workerRatesSchema.nullable().default(null),
-  calibration: calibrationSchema.default(UNCALIBRATED),
+  /** null: it has completed no job yet, or is of a release that measures otherwise: estimates may be missing, not workers. */
+  rates: workerRatesSchema.nullable().default(null).catch(null),
+  calibration: calibrationSchema.default(UNCALIBRATED).catch(UNCALIBRATED),
 });
 export type WorkerRegistration = z.infer<typeof workerRegistrationSchema>;
 

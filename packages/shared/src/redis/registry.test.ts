@@ -92,3 +92,14 @@ test("nobody registered: nobody listed, and leaving twice is no fault", async ()
   expect(await listServedModels(redis)).toEqual([]);
   await unregisterWorker(redis, "w1");
 });
+
+test("a worker that measures otherwise, or not at all, is listed without measurements", async () => {
+  const { rates: _rates, calibration: _calibration, reservedSlots: _slots, ...older } = registration("w1");
+  const other = { ...registration("w2"), rates: { tokensPerFortnight: 3 }, calibration: 7 };
+  for (const worker of [older, other]) {
+    await redis.set(workerKey(worker.id), JSON.stringify(worker));
+    await redis.sadd(WORKERS_KEY, worker.id);
+  }
+  const workers = await listWorkers(redis);
+  expect(workers.sort((a, b) => a.id.localeCompare(b.id))).toEqual([registration("w1"), registration("w2")]);
+});
