@@ -233,5 +233,5 @@ test("a job whose deadline passed under a worker that vanished ends without bein
   const record = await untilState(id, "expired");
   expect(record).toMatchObject({ attempt: 2, usage: null, result: null, error: null });
   const events = (await readEvents(redis, id, null)).map(({ event }) => event.type);
-  expect(events).toEqual(["start", "restart", "end"]);
+  expect(events).toEqual(["start", "end"]);
 });
