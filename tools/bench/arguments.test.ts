@@ -18,6 +18,7 @@ test("without options a scenario has its own defaults", () => {
   expect(readArguments(["prefix"])).toMatchObject({ slots: 8, jobs: 200, repeat: 1 });
   const model = expect.stringContaining("tiny-qwen3");
   expect(readArguments(["eta"])).toMatchObject({ model, slots: 8, jobs: 400, repeat: 3 });
+  expect(readArguments(["preemption"])).toMatchObject({ model: "tiny", slots: 8, requests: 200, gapMs: 50 });
 });
 
 test("options are read", () => {
@@ -41,6 +42,7 @@ test.each([
   { args: ["prefill-gap", "-h"], tells: "--streams" },
   { args: ["prefix", "--help"], tells: "--jobs" },
   { args: ["eta", "--help"], tells: "--jobs" },
+  { args: ["preemption", "--help"], tells: "--gap" },
 ])("help: $args", ({ args, tells }) => {
   const command = readArguments(args);
   expect(command.scenario).toBe("help");

@@ -45,15 +45,23 @@ export interface EtaOptions extends CommonOptions {
   jobs: number;
 }
 
+export interface PreemptionOptions extends CommonOptions {
+  scenario: "preemption";
+  slots: number;
+  requests: number;
+  gapMs: number;
+}
+
 export type BenchCommand =
   | AttentionOptions
   | EtaOptions
   | { scenario: "help"; text: string }
   | EngineOptions
+  | PreemptionOptions
   | PrefillGapOptions
   | PrefixOptions;
 
-const USAGE = `Measures Quern's engine, alone or beside llama.cpp's llama-server.
+const USAGE = `Measures Quern's engine, alone or beside llama.cpp's llama-server, and Quern as a whole.
 
   npm run bench -- <scenario> [options]        <scenario> --help tells its options
 
@@ -63,6 +71,7 @@ scenarios
   prefix         what jobs gain from sharing a system prompt
   attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
   eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
+  preemption     how long interactive jobs wait while batch jobs fill every slot, gateway and Redis included
 `;
 
 const COMMON_USAGE = `
@@ -119,6 +128,16 @@ ${COMMON_USAGE}`,
   --repeat N           rounds (3)
   --model M            the demo model, unless told; its answers end by themselves
 ${COMMON_USAGE}`,
+  preemption: `Interactive jobs arrive while batch jobs fill every slot; before that, each alone. A gateway, a Redis and a worker.
+
+  npm run bench -- preemption [options]
+
+  --slots N            slots (8), of which one is reserved from 4 on
+  --requests N         interactive jobs of each phase (200)
+  --gap N              milliseconds between two arrivals on average (50)
+  --repeat N           rounds (3)
+  --model M            as everywhere, but tiny unless told: with a slow model the wait is its step
+${COMMON_USAGE}`,
 };
 
 const COMMON_OPTIONS = {
@@ -143,6 +162,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readAttention(rest);
     case "eta":
       return readEta(rest);
+    case "preemption":
+      return readPreemption(rest);
     case undefined:
     case "--help":
     case "-h":
@@ -236,6 +257,26 @@ function readEta(args: string[]): BenchCommand {
     ...options,
     slots: wholeNumber("slots", values.slots),
     jobs: wholeNumber("jobs", values.jobs),
+  };
+}
+
+function readPreemption(args: string[]): BenchCommand {
+  const values = parse("preemption", args, {
+    model: { type: "string", default: "tiny" },
+    slots: { type: "string", default: "8" },
+    requests: { type: "string", default: "200" },
+    gap: { type: "string", default: "50" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.preemption };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("preemption measures no llama-server");
+  return {
+    scenario: "preemption",
+    ...options,
+    slots: wholeNumber("slots", values.slots),
+    requests: wholeNumber("requests", values.requests),
+    gapMs: wholeNumber("gap", values.gap),
   };
 }
 

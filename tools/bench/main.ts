@@ -6,6 +6,7 @@ import { runEngineScenario } from "./engine-scenario.ts";
 import { runEtaScenario } from "./eta-scenario.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { findModel } from "./models.ts";
+import { runPreemptionScenario } from "./preemption-scenario.ts";
 import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
 import { runPrefixScenario } from "./prefix-scenario.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
@@ -51,6 +52,8 @@ function measure(
       return runPrefillGapScenario(command, context);
     case "prefix":
       return runPrefixScenario(command, context);
+    case "preemption":
+      return runPreemptionScenario(command, context);
     case "attention":
       return runAttentionScenario(command, context);
     case "eta":

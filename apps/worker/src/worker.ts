@@ -166,6 +166,8 @@ async function startWorker(
     events,
     measurements,
   });
+  const opened = consumer;
+  started.defer(() => opened.close());
   // It may have died since.
   if (engines.current === null) consumer.hold("engine_down");
   await listenForCancels(subscriber, runningJobs);

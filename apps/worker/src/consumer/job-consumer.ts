@@ -98,8 +98,13 @@ export class JobConsumer {
     await this.#loops;
     await runningJobs.ended();
     clearTimeout(handBack);
-    await Promise.all(Object.values(this.#queues).map((queue) => queue[Symbol.asyncDispose]()));
-    await this.#suspects.close();
+    await this.close();
+  }
+
+  /** Leases that are still held lapse. */
+  async close(): Promise<void> {
+    const closing = Object.values(this.#queues).map((queue) => queue[Symbol.asyncDispose]());
+    await Promise.all([...closing, this.#suspects.close()]);
   }
 
   async #serve(queue: LeaseQueue): Promise<void> {
