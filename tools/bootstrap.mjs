@@ -1,7 +1,7 @@
-// What `npm start`, `npm test`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
+// What `npm start`, `npm test`, `npm run test:chaos`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
 // installs the locked packages when they are missing or stale, then runs the real program under the Node 24 that the
 // lockfile brings. No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
-//   usage: node tools/bootstrap.mjs start|test|check|bench [arguments of the program]
+//   usage: node tools/bootstrap.mjs start|test|test:chaos|check|bench [arguments of the program]
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,6 +18,7 @@ const RUNTIME_MAJOR = 24;
 const PROGRAMS = {
   start: ["apps/cli/src/main.ts", "up"],
   test: ["tools/run-tests.ts"],
+  "test:chaos": ["test/chaos/main.ts"],
   check: ["tools/check.ts"],
   bench: ["tools/bench/main.ts"],
 };

@@ -16,6 +16,8 @@ export interface ClusterProcess {
   readonly pid: number;
   /** What it wrote so far, to both of its outputs. */
   output(): string;
+  /** Resolves when it has ended, by whatever. */
+  readonly exited: Promise<number | NodeJS.Signals>;
   /** Sends a signal; resolves with the exit code, or the signal that ended it. */
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
 }
@@ -55,7 +57,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 
   const start = async (app: string, extra: Record<string, string>): Promise<ClusterProcess> => {
     const started = await startProcess(app, { ...env, ...extra });
-    parts.defer(() => stop(started));
+    parts.defer(() => stopProcess(started));
     return started;
   };
   const startWorker = async ({ model, slots = 8, env: workerEnv }: WorkerOptions = {}) => {
@@ -81,7 +83,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 }
 
 /** Resolves when the process says that it is ready; rejects with what it printed when it ends before. */
-async function startProcess(app: string, env: Record<string, string>): Promise<ClusterProcess> {
+export async function startProcess(app: string, env: Record<string, string>): Promise<ClusterProcess> {
   const child = fork(join(ROOT, "apps", app, "src", "main.ts"), {
     execArgv: [],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -98,7 +100,12 @@ async function startProcess(app: string, env: Record<string, string>): Promise<C
   child.once("exit", () => process.off("exit", killWithTest));
 
   const ended = new AbortController();
-  child.once("exit", () => ended.abort());
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once("exit", (code, signal) => {
+      ended.abort();
+      resolve(signal ?? code ?? 0);
+    });
+  });
   try {
     for (;;) {
       const [message] = await once(child, "message", { signal: ended.signal });
@@ -110,7 +117,7 @@ async function startProcess(app: string, env: Record<string, string>): Promise<C
     throw new Error(`the ${app} ended before it was ready:\n${output}`);
   }
   const pid = child.pid as number;
-  return { name: app, pid, output: () => output, kill: (signal) => end(child, signal) };
+  return { name: app, pid, output: () => output, exited, kill: (signal) => end(child, signal) };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
@@ -121,7 +128,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number 
   return endedBy ?? code;
 }
 
-async function stop(started: ClusterProcess): Promise<void> {
+export async function stopProcess(started: ClusterProcess): Promise<void> {
   const patience = setTimeout(() => void started.kill("SIGKILL"), STOP_TIMEOUT_MS);
   await started.kill("SIGTERM");
   clearTimeout(patience);

@@ -27,6 +27,8 @@ export interface RedisServerOptions {
   port?: number;
   /** Kept when the server ends, for a server that finds its data again. Spawned servers only. */
   dataDir?: string;
+  /** A write past the limit of `limitFileSize` is an error to it, as on a full disk, and not its end. Spawned servers only. */
+  survivesFullDisk?: boolean;
 }
 
 const START_TIMEOUT_MS = 10_000;
@@ -81,13 +83,12 @@ async function spawnOn(
   options: RedisServerOptions,
 ): Promise<{ server: RedisServer } | { failure: string }> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "quern-redis-")));
-  const child = spawn(
-    binary,
-    [...redisArgs(options), "--port", String(port), "--bind", "127.0.0.1", "--dir", dataDir],
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
+  const args = [...redisArgs(options), "--port", String(port), "--bind", "127.0.0.1", "--dir", dataDir];
+  // A signal that is ignored stays so over `exec`.
+  const command = options.survivesFullDisk
+    ? ["/bin/sh", "-c", 'trap "" XFSZ; exec "$0" "$@"', binary, ...args]
+    : [binary, ...args];
+  const child = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   // A test process that ends without disposing takes its server along.
   const killChild = () => child.kill("SIGKILL");
   process.once("exit", killChild);

@@ -1,0 +1,21 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { limitFileSize } from "@quern/testing/full-disk";
+import type { Fault } from "./fault.ts";
+
+const FULL_MS = { least: 500, most: 3_000 };
+/** No append-only file of a run is that small: the next write is too much. */
+const NO_ROOM_BYTES = 1;
+
+/** Redis can write no more, answers every write with MISCONF, and goes on once there is room. */
+export const fillDisk: Fault = {
+  name: "disk full",
+  inject: async ({ cluster, random }) => {
+    const pid = cluster.redisPid;
+    await limitFileSize(pid, NO_ROOM_BYTES);
+    try {
+      await sleep(random.between(FULL_MS.least, FULL_MS.most));
+    } finally {
+      await limitFileSize(pid, null);
+    }
+  },
+};

@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { drawAsk } from "../ask.ts";
+import type { Script } from "../script.ts";
+import { type Client, GivenUp, jsonBody, submit, tryOnce, waitForEnd } from "./client.ts";
+import { follow } from "./follow.ts";
+import { streamAnswer } from "./stream-answer.ts";
+
+/** Some while a job waits, some while it runs, some after it ended. */
+const CANCEL_AFTER_MS = { least: 0, most: 900 };
+
+/** One client after another of what this one stands for, until there is nothing more to submit. */
+export async function runClient(client: Client, script: Script, wantsMore: () => boolean): Promise<void> {
+  try {
+    while (wantsMore()) await oneJob(client, script);
+  } catch (error) {
+    if (!(error instanceof GivenUp)) throw error;
+  }
+}
+
+async function oneJob(client: Client, script: Script): Promise<void> {
+  const { random } = client;
+  const ask = drawAsk(random, script);
+  const dice = random.below(100);
+  const canStream = ask.endpoint !== "/v1/embeddings";
+  if (canStream && dice < 20) {
+    await streamAnswer(client, ask, "stream");
+  } else if (canStream && dice < 25) {
+    await streamAnswer(client, ask, "hang up");
+  } else if (dice < 60) {
+    const entry = await submit(client, ask, "follow");
+    await follow(client, entry);
+  } else if (dice < 70) {
+    const entry = await submit(client, ask, "cancel");
+    await sleep(random.between(CANCEL_AFTER_MS.least, CANCEL_AFTER_MS.most));
+    while ((await tryOnce(client, `/v1/jobs/${entry.jobId}/cancel`, jsonBody({}))) === null);
+    await waitForEnd(client, entry);
+  } else {
+    await waitForEnd(client, await submit(client, ask, "wait"));
+  }
+}

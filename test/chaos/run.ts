@@ -1,0 +1,100 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { checkAll } from "./check/check-all.ts";
+import { ChaosCluster, LEASE_MS } from "./cluster.ts";
+import { breakThings, FAULTS_A_ROUND } from "./faults/break-things.ts";
+import { Ledger } from "./ledger.ts";
+import type { Client } from "./load/client.ts";
+import { runClient } from "./load/load.ts";
+import type { ChaosOptions } from "./options.ts";
+import { Random } from "./random.ts";
+import { writeChaosModel } from "./script.ts";
+import type { RunFigures } from "./table.ts";
+import type { Takeovers } from "./takeovers.ts";
+import { watchStates } from "./watch-states.ts";
+
+const GATEWAYS = 2;
+const MAX_CLOCK_OFFSET_MS = 5 * 60_000;
+/** What runs or waits when the load ends may take so long: some leases, and the queue before it. */
+const SETTLE_MS = 15 * LEASE_MS;
+/** Of the slots that are left when one worker is down: a take-over must not wait for room. */
+const LOAD = 0.9;
+
+/** Violations of the run as a whole, beside those of single jobs. */
+export interface RunOutcome extends RunFigures {
+  unexpected: { what: string; details?: unknown }[];
+}
+
+/** Load and faults together, then quiet, then the check of every job. `tell`: progress, a line at a time. */
+export async function runChaos(
+  options: ChaosOptions,
+  folder: string,
+  tell: (line: string) => void,
+): Promise<RunOutcome> {
+  const random = new Random(options.seed);
+  const [clocks, faultRandom] = [random.fork(), random.fork()];
+  const modelPath = join(folder, "chaos.gguf");
+  const script = await writeChaosModel(modelPath);
+  await using ledger = new Ledger(join(folder, "ledger.jsonl"));
+  await using cluster = await ChaosCluster.start({
+    folder,
+    modelPath,
+    workers: options.workers,
+    slotsPerWorker: options.slotsPerWorker,
+    gateways: GATEWAYS,
+    clockOffsetMs: () => clocks.between(-MAX_CLOCK_OFFSET_MS, MAX_CLOCK_OFFSET_MS),
+  });
+  for (const { name, clockOffsetMs } of cluster.places)
+    tell(`${name}: clock ${Math.round(clockOffsetMs / 1_000)} s off`);
+
+  const unexpected: RunOutcome["unexpected"] = [];
+  const takeovers: Takeovers = new Map();
+  const giveUp = new AbortController();
+  const client = (): Client => ({
+    cluster,
+    ledger,
+    random: random.fork(),
+    giveUp: giveUp.signal,
+    violation: (what, details) => unexpected.push({ what, details }),
+  });
+  const untilMs = performance.now() + options.minutes * 60_000;
+  const isTime = () => performance.now() < untilMs;
+  let isBreaking = true;
+  const wantsMore = () => isTime() && (isBreaking || ledger.entries.size < options.jobs);
+  const clients = Math.floor((options.workers - 1) * options.slotsPerWorker * LOAD);
+  const load = Array.from({ length: clients }, () => runClient(client(), script, wantsMore));
+
+  const watching = new AbortController();
+  const watch = watchStates(cluster.redis, ledger, watching.signal);
+  const faults = await breakThings(
+    { cluster, ledger, takeovers, random: faultRandom },
+    (injected) => isTime() && (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs),
+    (name) => tell(`${ledger.entries.size} accepted; ${name}`),
+  );
+  isBreaking = false;
+  await cluster.whole();
+  await Promise.race([Promise.all(load), settle(untilMs, giveUp)]);
+  await Promise.all(load);
+  watching.abort();
+  await watch;
+
+  const entries = [...ledger.entries.values()];
+  const verdict = await checkAll(cluster, ledger);
+  for (const what of cluster.unexpectedDeaths) unexpected.push({ what });
+  return {
+    accepted: entries.length,
+    refused: ledger.refused,
+    reconnects: entries.reduce((sum, { reconnects }) => sum + reconnects, 0),
+    cutStreams: entries.filter(({ streamEnd, intent }) => streamEnd === "cut" && intent === "stream").length,
+    verdict,
+    faults,
+    takeovers,
+    unexpected,
+  };
+}
+
+/** Patience with what has not ended, counted from when nothing new is submitted. */
+async function settle(untilMs: number, giveUp: AbortController): Promise<void> {
+  await sleep(Math.max(0, untilMs - performance.now()) + SETTLE_MS, undefined, { ref: false });
+  giveUp.abort();
+}
