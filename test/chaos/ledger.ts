@@ -3,7 +3,13 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import type { Ask } from "./ask.ts";
 
 /** What a client means to do with its job. */
-export type Intent = "wait" | "follow" | "stream" | "cancel" | "hang up";
+export type Intent = "wait" | "follow" | "stream" | "cancel" | "hang up" | "expire";
+
+/** Of a job, beside what it asks for. */
+export interface Wish {
+  class?: "interactive" | "batch";
+  ttl_seconds?: number;
+}
 
 /** A client's own view of one accepted job: what Quern promised, and what it showed. */
 export interface LedgerEntry {

@@ -12,6 +12,9 @@ const WATCH_MS = 5 * LEASE_MS;
 interface Running {
   state: JobState | null;
   attempt: number;
+  parks: number;
+  /** It waits for an engine of its own, which may take long. */
+  isSuspect: boolean;
 }
 
 /** How long jobs that lost their attempt waited for the next one, by what took it. Milliseconds. */
@@ -19,7 +22,7 @@ export type Takeovers = Map<string, number[]>;
 
 /**
  * Breaks something, and watches every job that ran at that moment until it has ended or begun another attempt. Only one
- * thing is broken at a time, so another attempt is a take-over of what was broken.
+ * thing is broken at a time, so another attempt is a take-over of what was broken, but for jobs that were parked.
  */
 export async function measureTakeovers(
   { redis, ledger, takeovers }: { redis: Redis; ledger: Ledger; takeovers: Takeovers },
@@ -35,10 +38,13 @@ export async function measureTakeovers(
   await breakIt();
   while (watched.size > 0 && performance.now() - brokenAtMs < WATCH_MS) {
     const now = await lookAt(redis, [...watched.keys()]);
-    for (const [jobId, { state, attempt }] of now) {
-      const isTakenOver = attempt > (watched.get(jobId)?.attempt ?? 0);
-      if (isTakenOver) record(takeovers, kind, performance.now() - brokenAtMs);
-      if (isTakenOver || state === null || isTerminal(state)) watched.delete(jobId);
+    for (const [jobId, { state, attempt, parks, isSuspect }] of now) {
+      const earlier = watched.get(jobId);
+      if (state === null || isTerminal(state) || parks !== earlier?.parks || isSuspect) watched.delete(jobId);
+      else if (attempt > earlier.attempt) {
+        record(takeovers, kind, performance.now() - brokenAtMs);
+        watched.delete(jobId);
+      }
     }
     await sleep(LOOK_INTERVAL_MS);
   }
@@ -52,12 +58,16 @@ function record(takeovers: Takeovers, kind: string, ms: number): void {
 
 async function lookAt(redis: Redis, jobIds: string[]): Promise<Map<string, Running>> {
   const pipeline = redis.pipeline();
-  for (const jobId of jobIds) pipeline.hmget(jobKey(jobId), "state", "attempt");
+  for (const jobId of jobIds) pipeline.hmget(jobKey(jobId), "state", "attempt", "parks", "suspectSinceMs");
   const replies = (await pipeline.exec()) ?? [];
   return new Map(
     jobIds.map((jobId, at) => {
-      const [state, attempt] = (replies[at]?.[1] ?? []) as (string | null)[];
-      return [jobId, { state: (state ?? null) as JobState | null, attempt: Number(attempt ?? 0) }];
+      const [state = null, attempt, parks, suspectSinceMs] = (replies[at]?.[1] ?? []) as (string | null)[];
+      const isSuspect = suspectSinceMs != null;
+      return [
+        jobId,
+        { state: state as JobState | null, attempt: Number(attempt), parks: Number(parks), isSuspect },
+      ];
     }),
   );
 }

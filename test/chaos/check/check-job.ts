@@ -81,8 +81,9 @@ function checkAnswer(wrong: Wrong, { ask, intent }: LedgerEntry, final: FinalJob
       wrong("it failed", final.error);
     return;
   }
-  if (final.status === "cancelled") {
-    if (intent !== "cancel" && intent !== "hang up") wrong("nobody cancelled it");
+  if (final.status === "cancelled" || final.status === "expired") {
+    const mayBe = final.status === "expired" ? ["expire"] : ["cancel", "hang up"];
+    if (!mayBe.includes(intent)) wrong(`it is ${final.status}, which nobody wanted`);
     const isPart = ({ text, reasoning }: { text: string; reasoning: string }) =>
       expected?.text.startsWith(text) === true && expected.reasoning.startsWith(reasoning);
     if (!choices.every(isPart)) wrong("its part of an answer is none", choices);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ask } from "../ask.ts";
 import type { ChaosCluster } from "../cluster.ts";
-import type { Intent, Ledger, LedgerEntry } from "../ledger.ts";
+import type { Intent, Ledger, LedgerEntry, Wish } from "../ledger.ts";
 import type { Random } from "../random.ts";
 
 /** What one client of the load has at hand. */
@@ -50,10 +50,19 @@ export function jsonBody(body: object): RequestInit {
 }
 
 /** Sends the job until a gateway has accepted it. A submission without a reply promised nothing. */
-export async function submit(client: Client, ask: Ask, intent: Intent): Promise<LedgerEntry> {
+export async function submit(
+  client: Client,
+  ask: Ask,
+  intent: Intent,
+  wish: Wish = {},
+): Promise<LedgerEntry> {
   const { ledger, violation } = client;
   for (;;) {
-    const reply = await tryOnce(client, "/v1/jobs", jsonBody({ endpoint: ask.endpoint, body: ask.body }));
+    const reply = await tryOnce(
+      client,
+      "/v1/jobs",
+      jsonBody({ endpoint: ask.endpoint, body: ask.body, ...wish }),
+    );
     if (reply === null) {
       ledger.refused += 1;
       continue;

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { drawAsk } from "../ask.ts";
+import type { Wish } from "../ledger.ts";
 import type { Script } from "../script.ts";
 import { type Client, GivenUp, jsonBody, submit, tryOnce, waitForEnd } from "./client.ts";
 import { follow } from "./follow.ts";
 import { streamAnswer } from "./stream-answer.ts";
 
+/** Too short for some jobs, and enough for most. */
+const TTL_SECONDS = { least: 1, most: 4 };
 /** Some while a job waits, some while it runs, some after it ended. */
 const CANCEL_AFTER_MS = { least: 0, most: 900 };
 
@@ -21,20 +24,24 @@ async function oneJob(client: Client, script: Script): Promise<void> {
   const { random } = client;
   const ask = drawAsk(random, script);
   const dice = random.below(100);
+  const wish: Wish = random.chance(30) ? { class: "batch" } : {};
   const canStream = ask.endpoint !== "/v1/embeddings";
   if (canStream && dice < 20) {
     await streamAnswer(client, ask, "stream");
   } else if (canStream && dice < 25) {
     await streamAnswer(client, ask, "hang up");
   } else if (dice < 60) {
-    const entry = await submit(client, ask, "follow");
+    const entry = await submit(client, ask, "follow", wish);
     await follow(client, entry);
   } else if (dice < 70) {
-    const entry = await submit(client, ask, "cancel");
+    const entry = await submit(client, ask, "cancel", wish);
     await sleep(random.between(CANCEL_AFTER_MS.least, CANCEL_AFTER_MS.most));
     while ((await tryOnce(client, `/v1/jobs/${entry.jobId}/cancel`, jsonBody({}))) === null);
     await waitForEnd(client, entry);
+  } else if (dice < 75) {
+    const ttl = { ttl_seconds: random.between(TTL_SECONDS.least, TTL_SECONDS.most) };
+    await waitForEnd(client, await submit(client, ask, "expire", { ...wish, ...ttl }));
   } else {
-    await waitForEnd(client, await submit(client, ask, "wait"));
+    await waitForEnd(client, await submit(client, ask, "wait", wish));
   }
 }

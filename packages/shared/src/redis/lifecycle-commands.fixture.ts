@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import type { TerminalState } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
-import type { SequencedEvent } from "./job-store.ts";
-import type { SentCommand } from "./lifecycle-model.fixture.ts";
+import type { HandBackReason, SequencedEvent } from "./job-store.ts";
+import type { Deadline, SentCommand } from "./lifecycle-model.fixture.ts";
 
 /**
  * How a command fares on its way:
@@ -16,10 +16,12 @@ export type Delivery = (typeof DELIVERIES)[number];
 
 /** `claimsAgo`: by the attempt that was begun so many claims ago; -1: by one that never was. */
 export type PlannedCommand = { delivery: Delivery } & (
-  | { kind: "create" | "confirm" | "claim" | "cancel" }
+  | { kind: "confirm" | "cancel" | "expire" }
+  | { kind: "create"; deadline: Deadline }
+  | { kind: "claim"; company: "shared" | "alone" }
   | { kind: "append"; claimsAgo: number; deltas: number; restart: boolean }
   | { kind: "commit"; claimsAgo: number; deltas: number; state: TerminalState }
-  | { kind: "hand_back"; claimsAgo: number; deltas: number; engineCrashed: boolean }
+  | { kind: "hand_back"; claimsAgo: number; deltas: number; because: HandBackReason }
 );
 
 const delivery = fc.oneof(
@@ -35,13 +37,24 @@ const claimsAgo = fc.oneof(
 const mostlyStale = fc.integer({ min: -1, max: 3 });
 const deltas = fc.nat({ max: 3 });
 const state = fc.constantFrom<TerminalState>("completed", "failed", "cancelled", "expired");
+const because = fc.constantFrom<HandBackReason>("given_back", "parked", "crashed", "suspected");
+const deadline = fc.oneof(
+  { arbitrary: fc.constant<Deadline>("none"), weight: 4 },
+  { arbitrary: fc.constantFrom<Deadline>("passed", "far off"), weight: 2 },
+);
 
 const plannedCommand: fc.Arbitrary<PlannedCommand> = fc.oneof(
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("create" as const), delivery, deadline }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("confirm" as const), delivery }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("expire" as const), delivery }) },
   {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constantFrom("create" as const, "confirm" as const), delivery }),
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      delivery,
+      company: fc.constantFrom("shared" as const, "alone" as const),
+    }),
   },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant("claim" as const), delivery }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), delivery }) },
   {
     weight: 8,
@@ -60,7 +73,7 @@ const plannedCommand: fc.Arbitrary<PlannedCommand> = fc.oneof(
       delivery,
       claimsAgo,
       deltas,
-      engineCrashed: fc.boolean(),
+      because,
     }),
   },
   {
@@ -79,12 +92,16 @@ const plannedCommand: fc.Arbitrary<PlannedCommand> = fc.oneof(
 export const plannedLife: fc.Arbitrary<PlannedCommand[]> = fc
   .tuple(
     fc.oneof(
-      { weight: 7, arbitrary: fc.constant<PlannedCommand[]>([{ kind: "create", delivery: "once" }]) },
+      { weight: 7, arbitrary: deadline.map((asked) => [createdOnce(asked)]) },
       { weight: 1, arbitrary: fc.constant<PlannedCommand[]>([]) },
     ),
     fc.array(plannedCommand, { maxLength: 60, size: "max" }),
   )
   .map(([first, rest]) => [...first, ...rest]);
+
+function createdOnce(asked: Deadline): PlannedCommand {
+  return { kind: "create", delivery: "once", deadline: asked };
+}
 
 /** What one attempt believes, as the worker's event publisher does: how far it has numbered, and what is not written. */
 interface Writer {
@@ -104,7 +121,10 @@ export class Writers {
 
   /** null: there is no attempt that could send it. */
   commandOf(planned: PlannedCommand): SentCommand | null {
-    if (!("claimsAgo" in planned)) return { kind: planned.kind };
+    if (!("claimsAgo" in planned)) {
+      const { delivery: _, ...command } = planned;
+      return command;
+    }
     const writer = this.#writerOf(planned.claimsAgo);
     if (writer === null) return null;
     const said: TokenEvent[] = Array.from({ length: planned.deltas }, (_, at) => ({
@@ -117,15 +137,21 @@ export class Writers {
     for (const event of said) writer.unwritten.push({ seq: ++writer.lastSeq, event });
     const carried = { epoch: writer.epoch, events: [...writer.unwritten] };
     if (planned.delivery === "once" || planned.delivery === "twice") writer.unwritten = [];
+    // Any number does, so that each attempt says another.
+    const completionTokens = writer.lastSeq;
+    const usage =
+      completionTokens % 3 === 0
+        ? null
+        : { promptTokens: writer.epoch, completionTokens, reasoningTokens: 0, cachedTokens: 0 };
     switch (planned.kind) {
       case "append":
         return { kind: "append", ...carried };
       case "commit":
         // A commit is the last word: an attempt whose commit failed never carries the end in another command.
         carried.events.push({ seq: writer.lastSeq + 1, event: endOf(planned.state) });
-        return { kind: "commit", ...carried, state: planned.state };
+        return { kind: "commit", ...carried, usage, state: planned.state };
       case "hand_back":
-        return { kind: "hand_back", ...carried, engineCrashed: planned.engineCrashed };
+        return { kind: "hand_back", ...carried, usage, because: planned.because };
     }
   }
 

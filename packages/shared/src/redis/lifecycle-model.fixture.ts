@@ -1,7 +1,8 @@
+import type { Usage } from "../contract/generation.ts";
 import type { JobEvent, JobState, TerminalState } from "../contract/lifecycle.ts";
 import { isTerminal, LIFECYCLE } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
-import type { SequencedEvent } from "./job-store.ts";
+import { type HandBackReason, type SequencedEvent, SUSPECT_AFTER_LOST_ATTEMPTS } from "./job-store.ts";
 
 /**
  * What Redis should hold of a job and answer about it, said again without Redis: the lifecycle table, the fence, and
@@ -11,11 +12,15 @@ export interface ModelJob {
   state: JobState;
   attempt: number;
   crashes: number;
+  lostAttempts: number;
+  parks: number;
+  suspectSinceMs: number | null;
   cancelRequested: boolean;
   queuedAtMs: number;
   startedAtMs: number | null;
   firstTokenAtMs: number | null;
-  endedAtMs: number | null;
+  endedAtMs: number | "by Redis' clock" | null;
+  usage: Usage | null;
   events: { id: string; event: TokenEvent }[];
   /** Whether the record has an expiry: until it is accepted, and from its end on. */
   expires: boolean;
@@ -23,14 +28,26 @@ export interface ModelJob {
 
 /** What reaches Redis. `events`: what the writer believes unpublished. */
 export type SentCommand =
-  | { kind: "create" | "confirm" | "claim" | "cancel" }
+  | { kind: "confirm" | "cancel" | "expire" }
+  | { kind: "create"; deadline: Deadline }
+  | { kind: "claim"; company: "shared" | "alone" }
   | { kind: "append"; epoch: number; events: SequencedEvent[] }
-  | { kind: "commit"; epoch: number; events: SequencedEvent[]; state: TerminalState }
-  | { kind: "hand_back"; epoch: number; events: SequencedEvent[]; engineCrashed: boolean };
+  | { kind: "commit"; epoch: number; events: SequencedEvent[]; usage: Usage | null; state: TerminalState }
+  | {
+      kind: "hand_back";
+      epoch: number;
+      events: SequencedEvent[];
+      usage: Usage | null;
+      because: HandBackReason;
+    };
+
+/** Judged by Redis' clock, so only those far from now can be foretold. */
+export type Deadline = "none" | "passed" | "far off";
 
 /** A job that is there, or null before it was created. */
 export interface Model {
   job: ModelJob | null;
+  deadline: Deadline;
 }
 
 /** Changes the model as the command changes Redis; returns the reply in the words of `job-store.ts`. */
@@ -38,6 +55,7 @@ export function applyToModel(model: Model, command: SentCommand, nowMs: number):
   if (command.kind === "create") {
     if (model.job !== null) return "exists";
     model.job = newModelJob(nowMs);
+    model.deadline = command.deadline;
     return "created";
   }
   const { job } = model;
@@ -47,7 +65,9 @@ export function applyToModel(model: Model, command: SentCommand, nowMs: number):
       if (!isTerminal(job.state)) job.expires = false;
       return "done";
     case "claim":
-      return claim(job, nowMs);
+      return claim(job, command.company, model.deadline, nowMs);
+    case "expire":
+      return expire(job, model.deadline);
     case "cancel":
       return cancel(job, nowMs);
     case "append":
@@ -65,6 +85,7 @@ const ABSENT: Record<Exclude<SentCommand["kind"], "create">, string> = {
   confirm: "done",
   claim: "gone",
   cancel: "gone",
+  expire: "gone",
   append: "fenced",
   commit: "gone",
   hand_back: "not handed back",
@@ -75,11 +96,15 @@ function newModelJob(nowMs: number): ModelJob {
     state: "queued",
     attempt: 0,
     crashes: 0,
+    lostAttempts: 0,
+    parks: 0,
+    suspectSinceMs: null,
     cancelRequested: false,
     queuedAtMs: nowMs,
     startedAtMs: null,
     firstTokenAtMs: null,
     endedAtMs: null,
+    usage: null,
     events: [],
     expires: true,
   };
@@ -90,15 +115,38 @@ function owns(job: ModelJob, epoch: number): boolean {
   return job.state === "running" && job.attempt === epoch;
 }
 
-function claim(job: ModelJob, nowMs: number): string {
+function claim(job: ModelJob, company: "shared" | "alone", deadline: Deadline, nowMs: number): string {
   const outcome = LIFECYCLE[job.state].claim;
   if (typeof outcome === "string") return `ended ${job.state}`;
+  if (job.state === "queued" && deadline === "passed") return "overdue";
+  if (job.state === "running") countLoss(job, nowMs);
+  if (job.suspectSinceMs !== null && company === "shared") {
+    job.state = "queued";
+    job.queuedAtMs = nowMs;
+    return "suspect";
+  }
   job.state = outcome.to;
   job.attempt += 1;
   job.startedAtMs ??= nowMs;
   job.expires = false;
   if (job.events.length === 0) say(job, { type: "start", data: { attempt: job.attempt } });
   return `claimed ${job.attempt} after ${job.events.length}`;
+}
+
+/** Of the attempt that is taken over: what is lost while it runs alone is lost to nothing else. */
+function countLoss(job: ModelJob, nowMs: number): void {
+  job.lostAttempts += 1;
+  if (job.suspectSinceMs !== null) job.crashes += 1;
+  else if (job.lostAttempts >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs = nowMs;
+}
+
+function expire(job: ModelJob, deadline: Deadline): string {
+  const outcome = LIFECYCLE[job.state].expire;
+  if (outcome === "ask_worker") return "running";
+  if (typeof outcome === "string") return "ended";
+  if (deadline !== "passed") return "early";
+  end(job, outcome.to, "by Redis' clock");
+  return outcome.to;
 }
 
 function cancel(job: ModelJob, nowMs: number): string {
@@ -109,7 +157,6 @@ function cancel(job: ModelJob, nowMs: number): string {
   }
   if (typeof outcome === "string") return "ended";
   end(job, outcome.to, nowMs);
-  say(job, { type: "end", data: { status: outcome.to, usage: null, finish_reason: null } });
   return "cancelled";
 }
 
@@ -124,7 +171,10 @@ function commit(job: ModelJob, command: SentCommand & { kind: "commit" }, nowMs:
   const outcome = LIFECYCLE[job.state][ENDING[command.state]];
   if (!owns(job, command.epoch) || outcome === "ignore") return job.state;
   publish(job, command, nowMs);
-  end(job, command.state, nowMs);
+  job.usage = command.usage;
+  job.state = command.state;
+  job.endedAtMs = nowMs;
+  job.expires = true;
   return "committed";
 }
 
@@ -132,16 +182,21 @@ function handBack(job: ModelJob, command: SentCommand & { kind: "hand_back" }, n
   const outcome = LIFECYCLE[job.state].hand_back;
   if (!owns(job, command.epoch) || typeof outcome === "string") return "not handed back";
   publish(job, command, nowMs);
+  job.usage = command.usage;
   job.state = outcome.to;
   job.queuedAtMs = nowMs;
-  if (command.engineCrashed) job.crashes += 1;
+  if (command.because === "parked") job.parks += 1;
+  else if (command.because !== "given_back") job.crashes += 1;
+  if (command.because === "suspected") job.suspectSinceMs ??= nowMs;
   return "handed back";
 }
 
-function end(job: ModelJob, state: JobState, nowMs: number): void {
+/** Without a worker that could say it. */
+function end(job: ModelJob, state: JobState, endedAtMs: NonNullable<ModelJob["endedAtMs"]>): void {
   job.state = state;
-  job.endedAtMs = nowMs;
+  job.endedAtMs = endedAtMs;
   job.expires = true;
+  say(job, { type: "end", data: { status: state, usage: null, finish_reason: null } });
 }
 
 /** Numbers go on over all attempts; what is there already is passed over. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { isTerminal } from "../contract/lifecycle.ts";
 import { eventsKey, jobKey } from "../contract/names.ts";
 import { connectRedis } from "./connect.ts";
+import { expireQueuedJob } from "./deadlines.ts";
 import { readEvents } from "./event-stream.ts";
 import {
   appendEvents,
@@ -17,17 +18,29 @@ import {
   readJob,
 } from "./job-store.ts";
 import { type PlannedCommand, plannedLife, Writers } from "./lifecycle-commands.fixture.ts";
-import { applyToModel, type Model, type SentCommand } from "./lifecycle-model.fixture.ts";
+import {
+  applyToModel,
+  type Deadline,
+  type Model,
+  type ModelJob,
+  type SentCommand,
+} from "./lifecycle-model.fixture.ts";
 import { newJob } from "./new-job.fixture.ts";
 
 // Whatever commands arrive, in whatever order, late, twice or not at all: Redis does what the lifecycle table says.
 // QUERN_PROPERTY_COMMANDS: about how many; QUERN_PROPERTY_SEED and QUERN_PROPERTY_PATH: to replay a failure.
 
-const COMMANDS = Number(process.env.QUERN_PROPERTY_COMMANDS ?? 2_000);
+const COMMANDS = Number(process.env.QUERN_PROPERTY_COMMANDS ?? 4_000);
 const SEED = Number(process.env.QUERN_PROPERTY_SEED ?? Date.now() % 2 ** 31);
 const PATH = process.env.QUERN_PROPERTY_PATH;
 /** What a life has on average. */
 const COMMANDS_A_LIFE = 20;
+
+const DEADLINES_AT_MS: Record<Deadline, number | null> = {
+  none: null,
+  passed: Date.UTC(2001, 0),
+  "far off": Date.UTC(2101, 0),
+};
 
 let server: RedisServer;
 let redis: Redis;
@@ -43,36 +56,38 @@ afterAll(async () => {
 async function send(jobId: string, command: SentCommand, nowMs: number): Promise<string> {
   const attempt = "epoch" in command ? { jobId, epoch: command.epoch } : { jobId, epoch: 0 };
   switch (command.kind) {
-    case "create":
-      return (await createJob(redis, newJob({ id: jobId, createdAtMs: nowMs }))).created
-        ? "created"
-        : "exists";
+    case "create": {
+      const job = newJob({ id: jobId, createdAtMs: nowMs, deadlineAtMs: DEADLINES_AT_MS[command.deadline] });
+      return (await createJob(redis, job)).created ? "created" : "exists";
+    }
     case "confirm":
       await confirmJob(redis, { id: jobId, tenant: "default" });
       return "done";
     case "claim": {
-      const claim = await claimJob(redis, jobId, nowMs);
+      const claim = await claimJob(redis, jobId, nowMs, command.company);
       if (claim.kind === "claimed") return `claimed ${claim.record.attempt} after ${claim.lastSeq}`;
       return claim.kind === "ended" ? `ended ${claim.state}` : claim.kind;
     }
     case "cancel":
       return cancelJob(redis, jobId, { retentionSeconds: 60 }, nowMs);
+    case "expire":
+      return (await expireQueuedJob(redis, jobId, { retentionSeconds: 60 })).kind;
     case "append":
       return appendEvents(redis, attempt, command.events, nowMs);
     case "commit": {
-      const { state, events } = command;
-      const end = { state, usage: null, result: null, error: null, events, retentionSeconds: 60 };
+      const { state, usage, events } = command;
+      const end = { state, usage, result: null, error: null, events, retentionSeconds: 60 };
       return commitJob(redis, attempt, end, nowMs);
     }
     case "hand_back": {
-      const { handedBack } = await handBackJob(redis, attempt, command, nowMs);
+      const { handedBack } = await handBackJob(redis, attempt, { ...command, result: null }, nowMs);
       return handedBack ? "handed back" : "not handed back";
     }
   }
 }
 
 /** What Redis holds, in the model's shape. */
-async function held(jobId: string): Promise<Model> {
+async function held(jobId: string): Promise<ModelJob | null> {
   const [record, events, recordTtl, eventsTtl] = await Promise.all([
     readJob(redis, jobId),
     readEvents(redis, jobId, null),
@@ -81,18 +96,24 @@ async function held(jobId: string): Promise<Model> {
   ]);
   if (record === null) {
     expect(events).toEqual([]);
-    return { job: null };
+    return null;
   }
-  const { state, attempt, crashes, cancelRequested } = record;
+  const { state, attempt, crashes, lostAttempts, parks, suspectSinceMs, cancelRequested, usage } = record;
   const { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs } = record;
   // The events live as long as the record, and expire with it only.
   if (events.length > 0) expect(eventsTtl > 0).toBe(isTerminal(state));
-  const times = { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs };
-  return { job: { state, attempt, crashes, cancelRequested, ...times, events, expires: recordTtl > 0 } };
+  const counts = { attempt, crashes, lostAttempts, parks, suspectSinceMs };
+  const times = { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs: clocked(endedAtMs) };
+  return { state, ...counts, cancelRequested, ...times, usage, events, expires: recordTtl > 0 };
+}
+
+/** The test's own times are far below those of any clock. */
+function clocked(timeMs: number | null): ModelJob["endedAtMs"] {
+  return timeMs !== null && timeMs > Date.UTC(2001, 0) ? "by Redis' clock" : timeMs;
 }
 
 /** What holds for every stream, whatever the model says. */
-function expectWhole({ job }: Model): void {
+function expectWhole(job: ModelJob | null): void {
   if (job === null) return;
   const numbers = job.events.map(({ id }) => id.split("-").map(Number));
   expect(numbers.map(([, seq]) => seq)).toEqual(numbers.map((_, at) => at + 1));
@@ -105,7 +126,7 @@ function expectWhole({ job }: Model): void {
 
 async function live(life: PlannedCommand[], replies: Map<string, number>): Promise<number> {
   const { id } = newJob();
-  const model: Model = { job: null };
+  const model: Model = { job: null, deadline: "none" };
   const writers = new Writers();
   let nowMs = 1_000;
   let sent = 0;
@@ -124,7 +145,7 @@ async function live(life: PlannedCommand[], replies: Map<string, number>): Promi
     const heard = command.kind === "claim" && planned.delivery !== "unheard";
     if (heard && job?.state === "running") writers.claimed(job.attempt, job.events.length);
     const now = await held(id);
-    expect(now).toEqual(model);
+    expect(now).toEqual(model.job);
     expectWhole(now);
   }
   await redis.unlink(jobKey(id), eventsKey(id));
@@ -132,7 +153,7 @@ async function live(life: PlannedCommand[], replies: Map<string, number>): Promi
 }
 
 /** A commit is told the state the job is in, a claim too. */
-const ENDED = /^(ended )?(completed|failed|expired)$|^ended cancelled$/;
+const ENDED = /^(ended )?(completed|failed)$|^ended (cancelled|expired)$/;
 
 /** Were one of them never met, the commands would not test what they are for. */
 const MUST_MEET = [
@@ -140,6 +161,12 @@ const MUST_MEET = [
   "claim: claimed n after n",
   "claim: gone",
   "claim: ended",
+  "claim: overdue",
+  "claim: suspect",
+  "expire: expired",
+  "expire: early",
+  "expire: running",
+  "expire: ended",
   "append: ok",
   "append: cancel",
   "append: fenced",
@@ -163,6 +190,6 @@ test(`${COMMANDS} commands to jobs, seed ${SEED}`, { timeout: 120_000 }, async (
   const replay = PATH === undefined ? {} : { path: PATH };
   await fc.assert(property, { seed: SEED, numRuns: Math.ceil(COMMANDS / COMMANDS_A_LIFE), ...replay });
   console.log(`${sent} commands, seed ${SEED}: ${JSON.stringify(Object.fromEntries([...replies].sort()))}`);
-  if (PATH === undefined && COMMANDS >= 2_000)
+  if (PATH === undefined && COMMANDS >= 4_000)
     expect([...replies.keys()]).toEqual(expect.arrayContaining(MUST_MEET));
 });
