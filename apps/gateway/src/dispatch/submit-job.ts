@@ -4,12 +4,13 @@ import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { traceparentOf } from "@quern/shared/process/trace-context";
 import { indexDeadline } from "@quern/shared/redis/deadlines";
 import { confirmJob, createJob } from "@quern/shared/redis/job-store";
+import { enterLiveJob } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
 import { newJobId } from "./job-id.ts";
 import type { JobQueues } from "./job-queues.ts";
 
 /** Deadline, size and estimate are `admission/admit-times.ts`'s; absent: no deadline, and nothing is known. */
-export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "estimate"> {
+export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "estimate" | "webhook"> {
   tenant: string;
   endpoint: Endpoint;
   class: JobClass;
@@ -22,9 +23,10 @@ export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "esti
 /**
  * Accepts a job. In this order, so that whatever breaks in between, no accepted job is lost and no refused one stays:
  *
- *   1. the record, with an expiry   2. its deadline   3. the reference in the queue   4. the record without the expiry
+ *   1. the record, with an expiry   2. its deadline, and its place among the live jobs   3. the reference in the queue
+ *   4. the record without the expiry
  *
- * @throws QuernError `redis_unavailable`; the job may then run nevertheless, if only the confirmation failed.
+ * @throws QuernError `redis_unavailable`; the job may then run nevertheless: once it is a live job a scheduler sees to it.
  */
 export async function submitJob(redis: Redis, queues: JobQueues, submission: Submission): Promise<NewJob> {
   const id = newJobId();
@@ -41,7 +43,7 @@ export async function submitJob(redis: Redis, queues: JobQueues, submission: Sub
   try {
     const job: NewJob = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
     await createJob(redis, job);
-    await indexDeadline(redis, job);
+    await Promise.all([indexDeadline(redis, job), enterLiveJob(redis, job)]);
     await queues.add(job);
     await confirmJob(redis, job);
     return job;

@@ -73,6 +73,7 @@ const submitted: JobSummary = {
   claimedAtMs: null,
   size: { promptCharacters: 30, maxTokens: null },
   estimate: null,
+  webhook: null,
   usage: null,
   result: null,
   error: null,

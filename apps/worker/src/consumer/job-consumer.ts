@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { QueueName } from "@quern/shared/contract/job";
 import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
 import { claimJob, readJobDemand } from "@quern/shared/redis/job-store";
+import { askToSettle } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 import type { WorkerEvents } from "../events.ts";
@@ -12,6 +13,7 @@ import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { startAttemptSpans } from "./job-spans.ts";
 import { type Lease, LeaseQueue } from "./lease-queue.ts";
 import type { RunningJobs, StopReason } from "./running-jobs.ts";
+import { settleOutcome } from "./settle-outcome.ts";
 import type { Hold, PoolJob, SlotPool } from "./slot-pool.ts";
 import { SuspectDuty } from "./suspect-duty.ts";
 import { SuspectQueue } from "./suspect-queue.ts";
@@ -186,6 +188,7 @@ export class JobConsumer {
     if (end !== "queued" && end !== "suspect" && end !== "lost") {
       await dropDeadline(redis, record).catch(events.redisError);
     }
+    await settleOutcome(redis, record, outcome).catch(events.redisError);
     measured.end(outcome, this.#load());
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());
@@ -202,7 +205,10 @@ export class JobConsumer {
   async #expire(jobId: string): Promise<AttemptEnd | "gone"> {
     const { redis, retentionSeconds, events } = this.#options;
     const { kind } = await expireQueuedJob(redis, jobId, { retentionSeconds });
-    if (kind === "expired") events.jobExpired(jobId);
+    if (kind === "expired") {
+      events.jobExpired(jobId);
+      await askToSettle(redis, jobId).catch(events.redisError);
+    }
     if (kind === "expired" || kind === "ended") return "expired";
     // `early`: Redis' clock was set back just now. Whoever claims the job next sees how it stands.
     return kind === "gone" ? "gone" : "queued";

@@ -3,6 +3,7 @@ import { type EmbeddingRequest, embeddingRequestSchema, embeddingResultSchema } 
 import { jobEstimateSchema, jobSizeSchema } from "./estimate.ts";
 import { generationRequestSchema, generationResultSchema, usageSchema } from "./generation.ts";
 import { jobStateSchema } from "./lifecycle.ts";
+import { type WebhookTarget, webhookStateSchema } from "./webhook.ts";
 
 export const ENDPOINTS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
@@ -86,6 +87,8 @@ export const jobRecordSchema = z.object({
   size: jobSizeSchema.nullable().default(null),
   /** What its submitter was told to expect; null: there was no measurement to tell anything by. */
   estimate: jobEstimateSchema.nullable().default(null),
+  /** Where its end is told, and how far that is. */
+  webhook: webhookStateSchema.nullable().default(null),
   /** Of a job that waits for another attempt: what it has said so far, should it end before that. */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
@@ -102,4 +105,6 @@ export type NewJob = Pick<
   JobRecord,
   "id" | "tenant" | "model" | "endpoint" | "class" | "request" | "metadata" | "traceparent" | "createdAtMs"
 > &
-  Partial<Pick<JobRecord, "deadlineAtMs" | "size" | "estimate">>;
+  Partial<Pick<JobRecord, "deadlineAtMs" | "size" | "estimate">> & {
+    webhook?: WebhookTarget | null;
+  };

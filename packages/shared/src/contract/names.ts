@@ -27,6 +27,33 @@ export function jobIndexKey(tenant: string): string {
   return `quern:jobs:${tenant}`;
 }
 
+/** Set of all tenants that ever submitted a job. */
+export const TENANTS_KEY = "quern:tenants";
+
+/** Sorted set of a tenant's accepted jobs that are not settled, by when they were accepted in Unix milliseconds of Redis' clock. */
+export function liveJobsKey(tenant: string): string {
+  return `quern:live:{${tenant}}`;
+}
+
+/** Hash of what a tenant's jobs came to; it shares its hash tag with `liveJobsKey`. */
+export function countersKey(tenant: string): string {
+  return `quern:counters:{${tenant}}`;
+}
+
+/** Pub/Sub: the id of a job that has ended and has more to follow than its counting. Schedulers listen. */
+export const SETTLE_CHANNEL = "quern:settle";
+
+/** The secret that a job's webhook is signed with, if its submitter sent one. Never in the record, which is shown. */
+export function webhookSecretKey(jobId: string): string {
+  return `quern:webhook-secret:{${jobId}}`;
+}
+
+/** The token of the one scheduler that sweeps just now. */
+export const SWEEPER_LOCK_KEY = "quern:sweeper";
+
+/** BullMQ's key prefix for the queue of webhook deliveries. */
+export const WEBHOOK_QUEUE_PREFIX = "{quern:webhooks}";
+
 /** Sorted set: ids of jobs that have not ended, by their deadline in Unix milliseconds of Redis' clock. */
 export const DEADLINES_KEY = "quern:deadlines";
 

@@ -29,6 +29,7 @@ const record: JobRecord = {
   claimedAtMs: null,
   size: null,
   estimate: null,
+  webhook: null,
   usage: null,
   result: null,
   error: null,
@@ -62,6 +63,7 @@ test("a queued job has a place in its queue and no answer", () => {
     response: null,
     error: null,
     metadata: { order: "7" },
+    webhook: null,
   });
 });
 

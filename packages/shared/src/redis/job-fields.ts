@@ -6,12 +6,22 @@ import {
   type NewJob,
   slotsOf,
 } from "../contract/job.ts";
+import { pendingWebhook } from "../contract/webhook.ts";
 
 /**
  * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
  * absent, which lets the scripts set a time once with HSETNX.
  */
-const JSON_FIELDS = ["request", "metadata", "usage", "result", "error", "size", "estimate"] as const;
+const JSON_FIELDS = [
+  "request",
+  "metadata",
+  "usage",
+  "result",
+  "error",
+  "size",
+  "estimate",
+  "webhook",
+] as const;
 /** Absent: what the schema says. */
 const COUNTER_FIELDS = ["lostAttempts", "parks", "slots"] as const;
 const NUMBER_FIELDS = [
@@ -47,6 +57,7 @@ export function newJobFields(job: NewJob): string[] {
   if (job.deadlineAtMs != null) fields.deadlineAtMs = String(job.deadlineAtMs);
   if (job.size != null) fields.size = JSON.stringify(job.size);
   if (job.estimate != null) fields.estimate = JSON.stringify(job.estimate);
+  if (job.webhook != null) fields.webhook = JSON.stringify(pendingWebhook(job.webhook.url));
   if (job.traceparent !== null) fields.traceparent = job.traceparent;
   return Object.entries(fields).flat();
 }

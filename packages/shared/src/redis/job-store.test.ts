@@ -80,6 +80,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
     claimedAtMs: null,
     size: null,
     estimate: null,
+    webhook: null,
     usage: null,
     result: null,
     error: null,

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import type { Usage } from "../contract/generation.ts";
 import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts";
 import type { JobState, TerminalState } from "../contract/lifecycle.ts";
-import { eventsKey, jobIndexKey, jobKey } from "../contract/names.ts";
+import { eventsKey, jobIndexKey, jobKey, webhookSecretKey } from "../contract/names.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
 import { loadScript, runScript } from "./script.ts";
@@ -31,6 +31,8 @@ export interface SequencedEvent {
 }
 
 export async function createJob(redis: Redis, job: NewJob): Promise<{ created: boolean }> {
+  const secret = job.webhook?.secret ?? null;
+  if (secret !== null) await redis.set(webhookSecretKey(job.id), secret, "EX", UNCONFIRMED_TTL_SECONDS);
   const created = await runScript(
     redis,
     CREATE,
@@ -41,10 +43,14 @@ export async function createJob(redis: Redis, job: NewJob): Promise<{ created: b
 }
 
 /** Called once the job is in its queue: from here on it is accepted, and stays until it ended. */
-export async function confirmJob(redis: Redis, job: Pick<NewJob, "id" | "tenant">): Promise<void> {
+export async function confirmJob(
+  redis: Redis,
+  job: Pick<NewJob, "id" | "tenant"> & { webhook?: object | null },
+): Promise<void> {
   await Promise.all([
     runScript(redis, CONFIRM, [jobKey(job.id)], []),
     redis.zadd(jobIndexKey(job.tenant), 0, job.id),
+    job.webhook == null ? null : redis.persist(webhookSecretKey(job.id)),
   ]);
 }
 

@@ -1,0 +1,12 @@
+-- Enters an accepted job into its tenant's index of live jobs, and counts it. Done twice it counts once.
+--
+-- KEYS 1 live jobs, 2 counters (both of the tenant)
+-- ARGV 1 job id
+-- Returns 1, or 0 when it was in the index already.
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+if redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1]) == 0 then
+  return 0
+end
+redis.call('HINCRBY', KEYS[2], 'accepted', 1)
+return 1
