@@ -1,7 +1,9 @@
 import { QuernError } from "@quern/shared/contract/errors";
+import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
+import type { WebhookRules } from "./admission/admit-webhook.ts";
 import { isLoopbackName } from "./http/loopback.ts";
 
 const envSchema = z.object({
@@ -20,6 +22,8 @@ const envSchema = z.object({
     .int()
     .min(1)
     .default(24 * 3_600),
+  QUERN_WEBHOOK_SECRET: webhookSecretListSchema.optional(),
+  QUERN_WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"]).default("false"),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
@@ -43,6 +47,7 @@ export interface GatewayConfig {
   catalogueFile: string;
   /** How long a cancelled job stays readable. */
   retentionSeconds: number;
+  webhookRules: WebhookRules;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
 }
@@ -63,6 +68,10 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
     http: { maxBodyBytes: env.QUERN_MAX_BODY_BYTES, loopbackOnly: !guardedOutside },
     catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    webhookRules: {
+      tenantSecrets: env.QUERN_WEBHOOK_SECRET === undefined ? "none" : "set",
+      privateReceivers: env.QUERN_WEBHOOK_ALLOW_PRIVATE === "true" ? "allowed" : "refused",
+    },
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:
       env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined,

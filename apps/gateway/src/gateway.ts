@@ -57,6 +57,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       knownModels: new KnownModels(redis, catalogue),
       tokenCounter: new TokenCounter(redis, subscriber),
       retentionSeconds: config.retentionSeconds,
+      webhookRules: config.webhookRules,
       draining: draining.signal,
     },
     events,

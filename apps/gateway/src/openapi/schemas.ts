@@ -1,5 +1,6 @@
 import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
 import { ENDPOINTS, JOB_CLASSES } from "@quern/shared/contract/job";
+import { WEBHOOK_STATUSES } from "@quern/shared/contract/webhook";
 import { WORKER_STATES } from "@quern/shared/contract/worker";
 
 /** The shapes of replies, in JSON Schema. */
@@ -227,6 +228,15 @@ export const schemas = {
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
     metadata: { type: "object", additionalProperties: { type: "string" } },
+    webhook: orNull(
+      object({
+        url: { type: "string" },
+        status: { enum: WEBHOOK_STATUSES },
+        attempts: { type: "integer", description: "Deliveries tried so far" },
+        last_status_code: { ...nullable("integer"), description: "null: the last attempt got no answer" },
+        last_error: nullable("string"),
+      }),
+    ),
   }),
   TimeEstimate: object({
     p50: { ...seconds, description: "Unix seconds; half of such jobs are earlier" },

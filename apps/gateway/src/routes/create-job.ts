@@ -8,6 +8,7 @@ import { readJob } from "@quern/shared/redis/job-store";
 import type { RequestHandler } from "express";
 import { admit } from "../admission/admit.ts";
 import { admitTimes } from "../admission/admit-times.ts";
+import { admitWebhook } from "../admission/admit-webhook.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { drawSeed } from "../dispatch/draw-seed.ts";
 import { submitJob } from "../dispatch/submit-job.ts";
@@ -24,9 +25,11 @@ export function createJobRoute(context: RouteContext): RequestHandler {
       body,
       class: givenClass,
       metadata,
+      webhook,
       ...wishes
     } = parseOrRefuse(jobBodySchema, request.body);
     const deadline = deadlineWishOf(wishes);
+    const target = admitWebhook(webhook, context.webhookRules);
     const asked = parseInside("body", () => parseEndpointRequest(endpoint, body, { drawSeed }));
     const jobClass = givenClass ?? asked.class;
     const known = await admit(context, asked.model, asked.request);
@@ -45,6 +48,7 @@ export function createJobRoute(context: RouteContext): RequestHandler {
       request: asked.request,
       metadata,
       ...times,
+      webhook: target,
     });
     arrival[Symbol.dispose]();
     response.locals.jobId = job.id;

@@ -22,6 +22,9 @@ test.each([
     "metadata",
   ],
   [{ ...body, priority: 1 }, "priority"],
+  [{ ...body, webhook: {} }, "webhook.url"],
+  [{ ...body, webhook: { url: "https://example.com", secret: "hunter2" } }, "webhook.secret"],
+  [{ ...body, webhook: { url: "https://example.com", headers: {} } }, "webhook.headers"],
 ])("a job body at fault is refused by the name of its field: %#", (bad, param) => {
   expect(faultOf(() => parseOrRefuse(jobBodySchema, bad))).toMatchObject({ code: "invalid_request", param });
 });

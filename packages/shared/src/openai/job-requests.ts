@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ENDPOINTS, JOB_CLASSES, metadataSchema } from "../contract/job.ts";
 import { JOB_STATES } from "../contract/lifecycle.ts";
+import { webhookSecretSchema } from "../contract/webhook.ts";
 import { deadlineFields } from "./deadline.ts";
 
 /** `POST /v1/jobs` */
@@ -11,6 +12,8 @@ export const jobBodySchema = z.strictObject({
   class: z.enum(JOB_CLASSES).nullish(),
   metadata: metadataSchema.nullish().transform((metadata) => metadata ?? {}),
   ...deadlineFields,
+  /** Where the job's end is told. */
+  webhook: z.strictObject({ url: z.string().max(2_048), secret: webhookSecretSchema.nullish() }).nullish(),
 });
 
 /** `GET /v1/jobs` */
