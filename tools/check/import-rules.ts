@@ -64,8 +64,8 @@ export const IMPORT_RULES: ImportRule[] = [
   ),
   onlyIn(
     "bullmq",
-    /^apps\/(gateway\/src\/dispatch|worker\/src\/consumer)\//,
-    "only dispatch/ and consumer/ know BullMQ",
+    /^apps\/(gateway\/src\/dispatch|worker\/src\/consumer|scheduler\/src\/queue)\//,
+    "only dispatch/, consumer/ and the scheduler's queue/ know BullMQ",
   ),
   onlyIn(
     "express",
@@ -78,7 +78,7 @@ export const IMPORT_RULES: ImportRule[] = [
     forbids: ({ file, target }) =>
       /^apps\/[^/]+\/src\/config\.ts$/.test(target) &&
       !isTest(file) &&
-      !/\/(main|gateway|worker|program|up|up-command)\.ts$/.test(file),
+      !/\/(main|gateway|worker|scheduler|program|up|up-command)\.ts$/.test(file),
   },
   {
     why: "a folder's files are reached by their paths, not through an index",

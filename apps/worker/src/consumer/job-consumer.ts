@@ -204,10 +204,12 @@ export class JobConsumer {
   /** Its deadline passed while it waited: it ends without a step of the engine. */
   async #expire(jobId: string): Promise<AttemptEnd | "gone"> {
     const { redis, retentionSeconds, events } = this.#options;
-    const { kind } = await expireQueuedJob(redis, jobId, { retentionSeconds });
-    if (kind === "expired") {
+    const expiry = await expireQueuedJob(redis, jobId, { retentionSeconds });
+    const { kind } = expiry;
+    if (expiry.kind === "expired") {
       events.jobExpired(jobId);
-      await askToSettle(redis, jobId).catch(events.redisError);
+      // Best effort: a scheduler finds the job that stays unsettled.
+      await askToSettle(redis, expiry.job).catch(events.redisError);
     }
     if (kind === "expired" || kind === "ended") return "expired";
     // `early`: Redis' clock was set back just now. Whoever claims the job next sees how it stands.

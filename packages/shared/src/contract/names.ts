@@ -40,7 +40,7 @@ export function countersKey(tenant: string): string {
   return `quern:counters:{${tenant}}`;
 }
 
-/** Pub/Sub: the id of a job that has ended and has more to follow than its counting. Schedulers listen. */
+/** Pub/Sub: id and tenant of a job that has ended and has more to follow than its counting. Schedulers listen. */
 export const SETTLE_CHANNEL = "quern:settle";
 
 /** The secret that a job's webhook is signed with, if its submitter sent one. Never in the record, which is shown. */
@@ -50,6 +50,11 @@ export function webhookSecretKey(jobId: string): string {
 
 /** The token of the one scheduler that sweeps just now. */
 export const SWEEPER_LOCK_KEY = "quern:sweeper";
+
+/** A sign of life of the scheduler on a host; it expires unless it is renewed. */
+export function schedulerKey(host: string): string {
+  return `quern:scheduler:${host}`;
+}
 
 /** BullMQ's key prefix for the queue of webhook deliveries. */
 export const WEBHOOK_QUEUE_PREFIX = "{quern:webhooks}";

@@ -3,10 +3,17 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Usage } from "../contract/generation.ts";
 import type { TerminalState } from "../contract/lifecycle.ts";
-import { liveJobsKey, TENANTS_KEY } from "../contract/names.ts";
+import { liveJobsKey, SETTLE_CHANNEL, TENANTS_KEY } from "../contract/names.ts";
 import { connectRedis } from "./connect.ts";
 import { redisNowMs } from "./deadlines.ts";
-import { dropLiveJob, enterLiveJob, readJobCounters, settleEnded, settleJob } from "./live-jobs.ts";
+import {
+  dropLiveJob,
+  enterLiveJob,
+  parseAsked,
+  readJobCounters,
+  settleEnded,
+  settleJob,
+} from "./live-jobs.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -107,12 +114,12 @@ test("who ended a job counts it, unless its webhook comes first: then a schedule
   const subscriber = connectRedis(server.url, "subscribe", () => {});
   try {
     const asked = new Promise<string>((resolve) => subscriber.on("message", (_, id) => resolve(id)));
-    await subscriber.subscribe("quern:settle");
+    await subscriber.subscribe(SETTLE_CHANNEL);
     await enterLiveJob(redis, job(1));
     await enterLiveJob(redis, job(2));
     await settleEnded(redis, { ...job(1), webhook: null }, { state: "completed", usage: null });
     await settleEnded(redis, { ...job(2), webhook: {} }, { state: "completed", usage: null });
-    expect(await asked).toBe("job_2");
+    expect(parseAsked(await asked)).toEqual(job(2));
     expect(await readJobCounters(redis, "t1")).toMatchObject({ accepted: 2, completed: 1, live: 1 });
   } finally {
     subscriber.disconnect();

@@ -53,12 +53,19 @@ export async function settleEnded(
   end: CountedEnd,
 ): Promise<void> {
   if (job.webhook == null) await settleJob(redis, job, end);
-  else await askToSettle(redis, job.id);
+  else await askToSettle(redis, job);
 }
 
 /** For one who ended a job without knowing all of it. */
-export async function askToSettle(redis: Redis, jobId: string): Promise<void> {
-  await redis.publish(SETTLE_CHANNEL, jobId);
+export async function askToSettle(redis: Redis, { id, tenant }: LiveJob): Promise<void> {
+  await redis.publish(SETTLE_CHANNEL, JSON.stringify({ id, tenant }));
+}
+
+const liveJobSchema = z.object({ id: z.string(), tenant: z.string() });
+
+/** The Pub/Sub message of `askToSettle`. */
+export function parseAsked(message: string): LiveJob {
+  return liveJobSchema.parse(JSON.parse(message));
 }
 
 /** Forgets a job that has no record: its submitter died before it was queued, or its record expired unsettled. */

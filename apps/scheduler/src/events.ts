@@ -1,0 +1,68 @@
+import type { Logger } from "@quern/shared/process/logger";
+
+/** How a job got into a state that its queue does not know of. */
+export type Mend = "reference_added" | "handed_back";
+
+/** One attempt at a webhook, in words for the log. Never its URL, which may hold a token, nor its body. */
+export interface DeliveryLine {
+  jobId: string;
+  host: string;
+  attempt: number;
+  outcome: "delivered" | "retrying" | "failed" | "disabled" | "handed_back";
+  statusCode: number | null;
+  error: string | null;
+  tookMs: number;
+}
+
+/** Everything a scheduler tells about itself: one function per business event. Never a secret, never a text of a job. */
+export interface SchedulerEvents {
+  ready(): void;
+  sweeping(): void;
+  jobSettled(jobId: string, state: string): void;
+  jobForgotten(jobId: string): void;
+  jobExpired(jobId: string): void;
+  jobMended(jobId: string, mend: Mend): void;
+  jobUnleased(jobId: string, ageMs: number): void;
+  sweepBroke(jobId: string, error: Error): void;
+  deliveryTried(line: DeliveryLine): void;
+  redisError(error: Error): void;
+  draining(): void;
+  drained(): void;
+}
+
+export function schedulerEvents(log: Logger): SchedulerEvents {
+  let redisQuietUntilMs = 0;
+  return {
+    ready: () => log.info("scheduler is ready"),
+    sweeping: () => log.info("this scheduler sweeps now"),
+    jobSettled: (job, state) => log.info({ job, state }, "job settled that was left over"),
+    jobForgotten: (job) => log.warn({ job }, "job has no record any more; it counts as never accepted"),
+    jobExpired: (job) => log.info({ job }, "job expired while it waited"),
+    jobMended: (job, mend) => log.warn({ job, mend }, "job was in no queue any more; it is again"),
+    jobUnleased: (job, ageMs) =>
+      log.warn(
+        { job, age_s: Math.round(ageMs / 1_000) },
+        "job runs without a lease, and nobody takes it over",
+      ),
+    sweepBroke: (job, error) => log.error({ job, err: error }, "job could not be swept; trying again"),
+    deliveryTried: ({ jobId, host, attempt, outcome, statusCode, error, tookMs }) => {
+      const line = {
+        job: jobId,
+        host,
+        attempt,
+        ...(statusCode === null ? {} : { status: statusCode }),
+        ...(error === null ? {} : { reason: error }),
+        ms: Math.round(tookMs),
+      };
+      if (outcome === "delivered") log.info(line, "webhook delivered");
+      else log.warn(line, `webhook ${outcome.replace("_", " ")}`);
+    },
+    redisError: (error) => {
+      if (performance.now() < redisQuietUntilMs) return;
+      redisQuietUntilMs = performance.now() + 5_000;
+      log.warn({ reason: error.message || String(error) }, "Redis does not answer; waiting for it");
+    },
+    draining: () => log.info("draining: no new deliveries"),
+    drained: () => log.info("drained"),
+  };
+}

@@ -1,0 +1,68 @@
+import { hostname } from "node:os";
+import { SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
+import { createLogger } from "@quern/shared/process/logger";
+import { tellReady } from "@quern/shared/process/supervised";
+import { startTelemetry } from "@quern/shared/process/telemetry";
+import { connectRedis } from "@quern/shared/redis/connect";
+import { TimedLock } from "@quern/shared/redis/timed-lock";
+import type { SchedulerConfig } from "./config.ts";
+import { schedulerEvents } from "./events.ts";
+import { DeliveryConsumer } from "./queue/delivery-consumer.ts";
+import { DeliveryQueue } from "./queue/delivery-queue.ts";
+import { JobReferences } from "./queue/job-references.ts";
+import { Presence } from "./registration/presence.ts";
+import { AskedJobs } from "./sweep/asked-jobs.ts";
+import { Sweeper } from "./sweep/sweeper.ts";
+import { type Resolve, resolveName } from "./webhooks/receiver-addresses.ts";
+
+/** How long a scheduler that vanished keeps the others from sweeping. */
+const SWEEPER_LOCK_TTL_MS = 5_000;
+
+/**
+ * A scheduler from its first connection to its last: deliver webhooks, sweep if no other one does, until `stop`; drain.
+ * Resolves when all is closed. `resolve` stands for the machine's resolver in tests.
+ */
+export async function runScheduler(
+  config: SchedulerConfig,
+  stop: AbortSignal,
+  resolve: Resolve = resolveName,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const events = schedulerEvents(createLogger({ service: "scheduler", ...config.log }));
+  stack.use(await startTelemetry({ enabled: config.telemetry, serviceName: "quern-scheduler" }));
+
+  const redis = connectRedis(config.redisUrl, "work", events.redisError);
+  stack.defer(() => redis.disconnect());
+  const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
+  stack.defer(() => subscriber.disconnect());
+
+  const { retentionSeconds, webhooks, drainGraceMs } = config;
+  const references = new JobReferences(redis, events.redisError);
+  stack.defer(() => references.close());
+  const deliveries = new DeliveryQueue(redis, webhooks.retrySeconds, events.redisError);
+  stack.defer(() => deliveries.close());
+  const asked = await AskedJobs.listen(subscriber);
+  const lock = new TimedLock(redis, SWEEPER_LOCK_KEY, SWEEPER_LOCK_TTL_MS);
+  const sweeper = new Sweeper({ redis, references, deliveries, retentionSeconds, events }, lock, asked);
+  const consumer = new DeliveryConsumer({ redis, ...webhooks, resolve, events });
+  const presence = new Presence(redis, hostname(), events.redisError);
+
+  await presence.start();
+  await consumer.start();
+  const swept = sweeper.run(stop);
+  events.ready();
+  tellReady();
+
+  await aborted(stop);
+  events.draining();
+  await Promise.all([swept, consumer.drain(drainGraceMs)]);
+  await presence.stop();
+  events.drained();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,66 @@
+import type { JobClass } from "@quern/shared/contract/job";
+import { isTerminal, type JobState } from "@quern/shared/contract/lifecycle";
+import { jobKey } from "@quern/shared/contract/names";
+import { confirmJob, handBackJob } from "@quern/shared/redis/job-store";
+import type { Redis } from "ioredis";
+import type { Mend } from "../events.ts";
+import type { JobReferences } from "../queue/job-references.ts";
+import type { LiveEntry } from "./live-pages.ts";
+
+/** What of a live job's record says where it should be. */
+export interface Standing {
+  state: JobState;
+  attempt: number;
+  model: string;
+  class: JobClass;
+  hasWebhook: boolean;
+  claimedAtMs: number | null;
+}
+
+/** null: there is no record. */
+export async function readStanding(redis: Redis, jobId: string): Promise<Standing | null> {
+  const fields = ["state", "attempt", "model", "class", "webhook", "claimedAtMs"];
+  const [state, attempt, model, jobClass, webhook, claimedAtMs] = await redis.hmget(jobKey(jobId), ...fields);
+  if (state == null || model == null) return null;
+  return {
+    state: state as JobState,
+    attempt: Number(attempt),
+    model,
+    class: (jobClass ?? "interactive") as JobClass,
+    hasWebhook: webhook != null,
+    claimedAtMs: claimedAtMs == null ? null : Number(claimedAtMs),
+  };
+}
+
+/**
+ * Puts a job that has not ended back where it belongs when its queues know nothing of it: Redis lost its last second,
+ * a submitter died half-way, or BullMQ gave the job up. The record is read before the queues and after: only one that
+ * stood still meanwhile is missed by them, so a job that somebody works at is never touched. What remains is fenced.
+ *
+ * @returns `fine`: its queues know it, or it moved on. `unleased`: a running job that no worker has a lease of.
+ */
+export async function mendJob(
+  redis: Redis,
+  references: JobReferences,
+  entry: LiveEntry,
+  before: Standing,
+  nowMs: number,
+): Promise<Mend | "fine" | "unleased"> {
+  const job = { id: entry.id, model: before.model, class: before.class };
+  const reference = await references.find(job);
+  if (reference === "unleased" && before.state === "running") return "unleased";
+  if (reference !== "none") return "fine";
+  const now = await readStanding(redis, entry.id);
+  if (now === null || isTerminal(now.state)) return "fine";
+  if (now.state !== before.state || now.attempt !== before.attempt) return "fine";
+
+  if (now.state === "running") {
+    const attempt = { jobId: entry.id, epoch: now.attempt };
+    const { handedBack } = await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, nowMs);
+    if (!handedBack) return "fine";
+  }
+  await references.put(job);
+  // A submitter that died before it confirmed would let the record expire in its queue.
+  await confirmJob(redis, { ...entry, webhook: now.hasWebhook ? {} : null });
+  return now.state === "running" ? "handed_back" : "reference_added";
+}
