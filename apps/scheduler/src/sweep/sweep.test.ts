@@ -2,7 +2,14 @@ import type { NewJob } from "@quern/shared/contract/job";
 import { jobKey, liveJobsKey, queuePrefix, WEBHOOK_QUEUE_PREFIX } from "@quern/shared/contract/names";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { indexDeadline, redisNowMs } from "@quern/shared/redis/deadlines";
-import { cancelJob, claimJob, commitJob, confirmJob, createJob, readJob } from "@quern/shared/redis/job-store";
+import {
+  cancelJob,
+  claimJob,
+  commitJob,
+  confirmJob,
+  createJob,
+  readJob,
+} from "@quern/shared/redis/job-store";
 import { enterLiveJob, type JobCounters, readJobCounters } from "@quern/shared/redis/live-jobs";
 import { newJob } from "@quern/shared/redis/new-job.fixture";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
@@ -43,7 +50,11 @@ beforeEach(async () => {
   told = [];
   queue = new Queue("interactive", { connection: redis, prefix: queuePrefix(MODEL) });
   // Without a processor it takes what the test asks it to, and looks for lapsed leases never.
-  worker = new Worker("interactive", null, { connection: redis, prefix: queuePrefix(MODEL), lockDuration: 60_000 });
+  worker = new Worker("interactive", null, {
+    connection: redis,
+    prefix: queuePrefix(MODEL),
+    lockDuration: 60_000,
+  });
   references = new JobReferences(redis, fail);
   deliveries = new DeliveryQueue(redis, [0, 5], fail);
   context = { redis, references, deliveries, retentionSeconds: 60, events: recorder() };
@@ -60,7 +71,9 @@ function recorder(): SchedulerEvents {
   const tell =
     (name: string) =>
     (...parts: unknown[]) =>
-      void told.push([name, ...parts.filter((part) => typeof part === "string" && !part.startsWith("job_"))].join(" "));
+      void told.push(
+        [name, ...parts.filter((part) => typeof part === "string" && !part.startsWith("job_"))].join(" "),
+      );
   return {
     ready: tell("ready"),
     sweeping: tell("sweeping"),
@@ -78,7 +91,10 @@ function recorder(): SchedulerEvents {
 }
 
 /** As a gateway accepts a job, up to the step where it dies. */
-async function submitted(until: "entered" | "queued" | "confirmed", changes: Partial<NewJob> = {}): Promise<NewJob> {
+async function submitted(
+  until: "entered" | "queued" | "confirmed",
+  changes: Partial<NewJob> = {},
+): Promise<NewJob> {
   const job = newJob({ model: MODEL, ...changes });
   await createJob(redis, job);
   await enterLiveJob(redis, job);
@@ -109,7 +125,14 @@ async function balance(): Promise<Partial<JobCounters>> {
 
 async function commit(id: string, epoch: number): Promise<void> {
   const usage = { promptTokens: 7, completionTokens: 5, reasoningTokens: 0, cachedTokens: 0 };
-  const end = { state: "completed" as const, usage, result: null, error: null, events: [], retentionSeconds: 60 };
+  const end = {
+    state: "completed" as const,
+    usage,
+    result: null,
+    error: null,
+    events: [],
+    retentionSeconds: 60,
+  };
   expect(await commitJob(redis, { jobId: id, epoch }, end, 3_000)).toBe("committed");
 }
 
@@ -198,7 +221,9 @@ test.each(["gone", "failed"] as const)(
     expect(await stateOf(job.id)).toBe("queued");
     expect(await stateInQueue(job.id)).toBe("waiting");
     const nothing = { usage: null, result: null, error: null, events: [], retentionSeconds: 60 };
-    expect(await commitJob(redis, { jobId: job.id, epoch: 1 }, { state: "completed", ...nothing }, 3_000)).toBe("queued");
+    expect(
+      await commitJob(redis, { jobId: job.id, epoch: 1 }, { state: "completed", ...nothing }, 3_000),
+    ).toBe("queued");
     expect(await claimJob(redis, job.id, 4_000)).toMatchObject({ kind: "claimed", record: { attempt: 2 } });
   },
 );

@@ -22,6 +22,8 @@ export function pauseBeforeNextMs(
 export function retryAfterMs(header: string | null, nowMs: number): number | null {
   if (header === null) return null;
   const value = header.trim();
-  const afterMs = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - nowMs;
+  if (/^\d+$/.test(value)) return Number(value) * 1_000 || null;
+  // A date begins with its weekday; `Date.parse` reads one out of nearly anything, such as "-5".
+  const afterMs = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) - nowMs : 0;
   return afterMs > 0 ? afterMs : null;
 }
