@@ -101,8 +101,8 @@ test("starts, answers, keeps its jobs over a restart, and stops with everything 
   expect(first.output().match(/^ {2}curl /gm)).toHaveLength(4);
   expect(first.output()).toMatch(/model loaded.*weights .*, KV .* for 8 × 1,024 tokens, compute .* to spare/);
   expect((await callApi<{ data: object[] }>(`${first.url}/v1/workers`)).data).toHaveLength(2);
-  // Gateway, guardian, Redis, two workers with an engine each, and itself.
-  expect(await first.processes()).toHaveLength(8);
+  // Gateway, scheduler, guardian, Redis, two workers with an engine each, and itself.
+  expect(await first.processes()).toHaveLength(9);
   first.child.kill("SIGTERM");
   expect(await first.exited).toEqual([0, null]);
   expect(await first.processes()).toEqual([]);
@@ -128,6 +128,7 @@ test("what dies is started again", async () => {
   for (const part of [
     /gateway\/src\/main\.ts/,
     /worker\/src\/main\.ts/,
+    /scheduler\/src\/main\.ts/,
     /^redis-server/,
     /redis-guardian\.ts/,
   ]) {
@@ -213,7 +214,7 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
   const up = startUp(["--port", String(await freePort()), ...args], env);
   expect(await up.exited).toEqual([1, null]);
   expect(lines(up).at(-1)).toMatch(message);
-  expect(lines(up).filter((line) => !/^(Redis: a private|Starting the gateway)/.test(line))).toHaveLength(1);
+  expect(lines(up).filter((line) => !/^(Redis: a private|Starting the gateway,)/.test(line))).toHaveLength(1);
   await until(async () => (await up.processes()).length === 0);
 });
 

@@ -28,6 +28,7 @@ export interface SchedulerEvents {
   redisError(error: Error): void;
   draining(): void;
   drained(): void;
+  drainLost(): void;
 }
 
 export function schedulerEvents(log: Logger): SchedulerEvents {
@@ -64,5 +65,6 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
     },
     draining: () => log.info("draining: no new deliveries"),
     drained: () => log.info("drained"),
+    drainLost: () => log.warn("Redis did not answer while draining: what was begun is left to lapse"),
   };
 }

@@ -216,3 +216,16 @@ test("the lock on sweeping passes on as soon as its holder stops", async () => {
   const next = await until(() => redis.get("quern:sweeper"));
   expect(next).not.toBe(held);
 });
+
+test("a scheduler that is stopped ends also when Redis is gone, or was never there", async () => {
+  const away = await startRedis();
+  const env = { REDIS_URL: away.url, QUERN_DRAIN_GRACE_SECONDS: "0" };
+  const before = scheduler(env);
+  const client = connectRedis(away.url, "request", () => {});
+  await until(() => client.get("quern:sweeper").catch(() => null));
+  client.disconnect();
+  await away[Symbol.asyncDispose]();
+  const after = scheduler(env);
+  for (const { stop } of [before, after]) stop.abort();
+  await Promise.all([before.ended, after.ended]);
+});

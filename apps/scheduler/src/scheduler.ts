@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
@@ -17,6 +18,8 @@ import { type Resolve, resolveName } from "./webhooks/receiver-addresses.ts";
 
 /** How long a scheduler that vanished keeps the others from sweeping. */
 const SWEEPER_LOCK_TTL_MS = 5_000;
+/** How long the end may wait for Redis after the grace for deliveries. */
+const REDIS_PATIENCE_MS = 2_000;
 
 /**
  * A scheduler from its first connection to its last: deliver webhooks, sweep if no other one does, until `stop`; drain.
@@ -41,23 +44,31 @@ export async function runScheduler(
   stack.defer(() => references.close());
   const deliveries = new DeliveryQueue(redis, webhooks.retrySeconds, events.redisError);
   stack.defer(() => deliveries.close());
-  const asked = await AskedJobs.listen(subscriber);
+  const asked = new AskedJobs(subscriber);
   const lock = new TimedLock(redis, SWEEPER_LOCK_KEY, SWEEPER_LOCK_TTL_MS);
   const sweeper = new Sweeper({ redis, references, deliveries, retentionSeconds, events }, lock, asked);
   const consumer = new DeliveryConsumer({ redis, ...webhooks, resolve, events });
   const presence = new Presence(redis, hostname(), events.redisError);
 
-  await presence.start();
-  await consumer.start();
+  const stopped = aborted(stop);
+  const started = Promise.all([asked.listen(), presence.start(), consumer.start()]);
+  await Promise.race([started, stopped]);
   const swept = sweeper.run(stop);
-  events.ready();
-  tellReady();
+  if (!stop.aborted) {
+    events.ready();
+    tellReady();
+  }
 
-  await aborted(stop);
+  await stopped;
   events.draining();
-  await Promise.all([swept, consumer.drain(drainGraceMs)]);
-  await presence.stop();
-  events.drained();
+  const drained = Promise.all([swept, consumer.drain(drainGraceMs)]).then(() => presence.stop());
+  // With Redis away nothing can be handed back: what was begun is found by the next scheduler.
+  const patience = new AbortController();
+  const lost = sleep(drainGraceMs + REDIS_PATIENCE_MS, "lost" as const, { signal: patience.signal });
+  if ((await Promise.race([drained, lost])) === "lost") events.drainLost();
+  else events.drained();
+  patience.abort();
+  lost.catch(() => {});
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -33,26 +33,32 @@ export interface Cluster extends AsyncDisposable {
   readonly redis: RedisServer;
   readonly gateways: ClusterProcess[];
   readonly workers: ClusterProcess[];
+  readonly schedulers: ClusterProcess[];
   /** Resolves when the worker takes jobs. */
   startWorker(options?: WorkerOptions): Promise<ClusterProcess>;
   /** Another gateway on the same Redis; resolves with its address when it answers. */
   startGateway(): Promise<string>;
+  /** Resolves when the scheduler sweeps, or stands by. */
+  startScheduler(env?: Record<string, string>): Promise<ClusterProcess>;
 }
 
 export interface ClusterOptions {
   workers?: WorkerOptions[];
+  /** The environment of each; one, unless told. */
+  schedulers?: Record<string, string>[];
   /** For every process of it. */
   env?: Record<string, string>;
   redis?: RedisServerOptions;
 }
 
-/** Gateway, workers and a Redis of their own, as separate processes; ready to answer. One thread an engine. */
+/** Gateway, workers, a scheduler and a Redis of their own, as separate processes; ready to answer. One thread an engine. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   let parts = stack;
   const redis = stack.use(await startRedis(options.redis));
   const gateways: ClusterProcess[] = [];
   const workers: ClusterProcess[] = [];
+  const schedulers: ClusterProcess[] = [];
   const env = { REDIS_URL: redis.url, QUERN_LOG_LEVEL: "info", ...options.env };
 
   const start = async (app: string, extra: Record<string, string>): Promise<ClusterProcess> => {
@@ -76,10 +82,22 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     return `http://127.0.0.1:${port}`;
   };
 
-  const [url] = await Promise.all([startGateway(), ...(options.workers ?? [{}]).map(startWorker)]);
+  const startScheduler = async (schedulerEnv: Record<string, string> = {}) => {
+    const scheduler = await start("scheduler", schedulerEnv);
+    schedulers.push(scheduler);
+    return scheduler;
+  };
+
+  const [url] = await Promise.all([
+    startGateway(),
+    ...(options.workers ?? [{}]).map(startWorker),
+    ...(options.schedulers ?? [{}]).map(startScheduler),
+  ]);
   parts = stack.move();
   const dispose = () => parts.disposeAsync();
-  return { url, redis, gateways, workers, startWorker, startGateway, [Symbol.asyncDispose]: dispose };
+  const processes = { gateways, workers, schedulers };
+  const starters = { startWorker, startGateway, startScheduler };
+  return { url, redis, ...processes, ...starters, [Symbol.asyncDispose]: dispose };
 }
 
 /** Resolves when the process says that it is ready; rejects with what it printed when it ends before. */

@@ -13,16 +13,17 @@ import { SupervisedChild } from "./supervised-child.ts";
 import type { UpOptions } from "./up-command.ts";
 
 const GATEWAY_MAIN = new URL("../../../gateway/src/main.ts", import.meta.url);
+const SCHEDULER_MAIN = new URL("../../../scheduler/src/main.ts", import.meta.url);
 const WORKER_MAIN = new URL("../../../worker/src/main.ts", import.meta.url);
 
 /** Everything has ended ten seconds after it was told to; who has not by then is killed. */
 const STOP_TIMEOUT_MS = 8_000;
-/** Leaves a worker time to hand back what does not end. */
-const WORKER_DRAIN_GRACE_SECONDS = 4;
+/** Leaves workers and scheduler time to hand back what does not end. */
+const DRAIN_GRACE_SECONDS = 4;
 const READY_POLL_INTERVAL_MS = 50;
 
 /**
- * Runs all of Quern on this machine until it is told to stop: Redis first and ended last, then gateway and workers.
+ * Runs all of Quern on this machine until it is told to stop: Redis first and ended last, then gateway, scheduler and workers.
  * Whatever fails on the way up ends everything with its one line.
  */
 export async function runUp(options: UpOptions, config: CliConfig, signals: StopSignals): Promise<void> {
@@ -64,14 +65,24 @@ async function start(
     },
     console.error,
   );
+  const scheduler = new SupervisedChild(
+    {
+      name: "scheduler",
+      main: SCHEDULER_MAIN,
+      env: { ...env, QUERN_DRAIN_GRACE_SECONDS: String(DRAIN_GRACE_SECONDS) },
+    },
+    console.error,
+  );
   const workers = options.models
     .flatMap((model) => Array.from({ length: options.workers }, () => model))
     .map((model, worker) => workerOf(model, worker, options, env));
-  const children = [gateway, ...workers];
+  const children = [gateway, scheduler, ...workers];
   started.push(async (force) => {
     await Promise.all(children.map((child) => child.stop(force)));
   });
-  console.log(`Starting the gateway and ${workers.length} worker${workers.length === 1 ? "" : "s"}.`);
+  console.log(
+    `Starting the gateway, the scheduler and ${workers.length} worker${workers.length === 1 ? "" : "s"}.`,
+  );
   await Promise.race([Promise.all(children.map((child) => child.start())), rejectedWhenAborted(stop)]);
 
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
@@ -115,7 +126,7 @@ function workerOf(
         ...env,
         QUERN_MODEL: model,
         QUERN_CORES: String(cores),
-        QUERN_DRAIN_GRACE_SECONDS: String(WORKER_DRAIN_GRACE_SECONDS),
+        QUERN_DRAIN_GRACE_SECONDS: String(DRAIN_GRACE_SECONDS),
         ...(threads === null ? {} : { QUERN_THREADS: String(threads) }),
         ...engineVariables(engine, worker),
       },

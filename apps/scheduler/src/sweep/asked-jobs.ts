@@ -7,17 +7,20 @@ const MAX_ASKED = 10_000;
 
 /** Jobs that have just ended, whose enders ask for their settlement. Word may be missed: the walk finds all of them. */
 export class AskedJobs {
+  readonly #subscriber: Redis;
   #jobs: LiveJob[] = [];
   #arrived = Promise.withResolvers<void>();
 
+  constructor(subscriber: Redis) {
+    this.#subscriber = subscriber;
+  }
+
   /** Resolves when it hears of jobs. */
-  static async listen(subscriber: Redis): Promise<AskedJobs> {
-    const asked = new AskedJobs();
-    subscriber.on("message", (channel, message) => {
-      if (channel === SETTLE_CHANNEL) asked.#add(parseAsked(message));
+  async listen(): Promise<void> {
+    this.#subscriber.on("message", (channel, message) => {
+      if (channel === SETTLE_CHANNEL) this.#add(parseAsked(message));
     });
-    await subscriber.subscribe(SETTLE_CHANNEL);
-    return asked;
+    await this.#subscriber.subscribe(SETTLE_CHANNEL);
   }
 
   /** Resolves when there is something to take. */

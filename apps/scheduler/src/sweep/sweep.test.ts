@@ -87,6 +87,7 @@ function recorder(): SchedulerEvents {
     redisError: fail,
     draining: tell("draining"),
     drained: tell("drained"),
+    drainLost: tell("drain lost"),
   };
 }
 
