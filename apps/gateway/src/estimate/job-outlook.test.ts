@@ -100,6 +100,7 @@ function job(id: string, changes: Partial<JobSummary> = {}): JobSummary {
     parks: 0,
     suspectSinceMs: null,
     slots: 1,
+    webhook: null,
     cancelRequested: false,
     metadata: {},
     traceparent: null,

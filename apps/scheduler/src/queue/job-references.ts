@@ -1,11 +1,7 @@
-import type { JobClass } from "@quern/shared/contract/job";
+import { type JobClass, QUEUE_NAMES, type QueueName } from "@quern/shared/contract/job";
 import { queuePrefix } from "@quern/shared/contract/names";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
-
-/** Where a job's reference may be: the queues of its class, and the one of jobs that crashed an engine. */
-const QUEUE_NAMES = ["interactive", "batch", "suspects"] as const;
-type QueueName = (typeof QUEUE_NAMES)[number];
 
 /** A job as its queues know it. */
 export interface ReferencedJob {

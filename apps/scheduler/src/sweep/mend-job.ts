@@ -1,7 +1,7 @@
 import type { JobClass } from "@quern/shared/contract/job";
 import { isTerminal, type JobState } from "@quern/shared/contract/lifecycle";
 import { jobKey } from "@quern/shared/contract/names";
-import { confirmJob, handBackJob } from "@quern/shared/redis/job-store";
+import { confirmJob, type HandBack, handBackJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import type { Mend } from "../events.ts";
 import type { JobReferences } from "../queue/job-references.ts";
@@ -56,7 +56,8 @@ export async function mendJob(
 
   if (now.state === "running") {
     const attempt = { jobId: entry.id, epoch: now.attempt };
-    const { handedBack } = await handBackJob(redis, attempt, { engineCrashed: false, events: [] }, nowMs);
+    const silent: HandBack = { because: "given_back", usage: null, result: null, events: [] };
+    const { handedBack } = await handBackJob(redis, attempt, silent, nowMs);
     if (!handedBack) return "fine";
   }
   await references.put(job);

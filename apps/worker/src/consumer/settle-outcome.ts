@@ -9,6 +9,6 @@ export async function settleOutcome(
   record: Pick<JobRecord, "id" | "tenant" | "webhook">,
   { end, answer }: AttemptOutcome,
 ): Promise<void> {
-  if (end === "queued" || end === "lost") return;
+  if (end === "queued" || end === "suspect" || end === "lost") return;
   await settleEnded(redis, record, { state: end, usage: answer?.usage ?? null });
 }
