@@ -64,6 +64,6 @@ export function expectedAnswer(script: Script, limits: { maxTokens: number; stop
 
 /** The template's line breaks around a thought belong to neither part. */
 function partsOf(said: string): { reasoning: string; text: string } {
-  const [thought = "", answer = ""] = said.replace("<think>\n", "").split(/\n?<\/think>(?:\n\n)?/);
-  return { reasoning: thought, text: answer };
+  const [thought = "", answer = ""] = said.replace("<think>\n", "").split(/<\/think>(?:\n\n)?/);
+  return { reasoning: thought.replace(/\n$/, ""), text: answer };
 }

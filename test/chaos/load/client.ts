@@ -49,13 +49,16 @@ export function jsonBody(body: object): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
-/** Sends the job until a gateway has accepted it. A submission without a reply promised nothing. */
+/**
+ * Sends the job until a gateway has accepted it; null: it was told that its deadline can't be met. A submission without
+ * a reply promised nothing.
+ */
 export async function submit(
   client: Client,
   ask: Ask,
   intent: Intent,
   wish: Wish = {},
-): Promise<LedgerEntry> {
+): Promise<LedgerEntry | null> {
   const { ledger, violation } = client;
   for (;;) {
     const reply = await tryOnce(
@@ -70,6 +73,7 @@ export async function submit(
     const text = await reply.text().catch(() => null);
     if (text === null) continue;
     if (reply.status === 202) return ledger.accepted((JSON.parse(text) as { id: string }).id, ask, intent);
+    if (intent === "expire" && text.includes('"deadline_infeasible"')) return null;
     violation("unexpected reply", { to: "submit", status: reply.status, text });
     await sleep(RETRY_PAUSE_MS);
   }

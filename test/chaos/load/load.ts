@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { drawAsk } from "../ask.ts";
-import type { Wish } from "../ledger.ts";
+import type { LedgerEntry, Wish } from "../ledger.ts";
 import type { Script } from "../script.ts";
 import { type Client, GivenUp, jsonBody, submit, tryOnce, waitForEnd } from "./client.ts";
 import { follow } from "./follow.ts";
@@ -32,16 +32,22 @@ async function oneJob(client: Client, script: Script): Promise<void> {
     await streamAnswer(client, ask, "hang up");
   } else if (dice < 60) {
     const entry = await submit(client, ask, "follow", wish);
-    await follow(client, entry);
+    if (entry !== null) await follow(client, entry);
   } else if (dice < 70) {
     const entry = await submit(client, ask, "cancel", wish);
-    await sleep(random.between(CANCEL_AFTER_MS.least, CANCEL_AFTER_MS.most));
-    while ((await tryOnce(client, `/v1/jobs/${entry.jobId}/cancel`, jsonBody({}))) === null);
-    await waitForEnd(client, entry);
+    if (entry !== null) await cancel(client, entry);
   } else if (dice < 75) {
     const ttl = { ttl_seconds: random.between(TTL_SECONDS.least, TTL_SECONDS.most) };
-    await waitForEnd(client, await submit(client, ask, "expire", { ...wish, ...ttl }));
+    const entry = await submit(client, ask, "expire", { ...wish, ...ttl });
+    if (entry !== null) await waitForEnd(client, entry);
   } else {
-    await waitForEnd(client, await submit(client, ask, "wait", wish));
+    const entry = await submit(client, ask, "wait", wish);
+    if (entry !== null) await waitForEnd(client, entry);
   }
+}
+
+async function cancel(client: Client, entry: LedgerEntry): Promise<void> {
+  await sleep(client.random.between(CANCEL_AFTER_MS.least, CANCEL_AFTER_MS.most));
+  while ((await tryOnce(client, `/v1/jobs/${entry.jobId}/cancel`, jsonBody({}))) === null);
+  await waitForEnd(client, entry);
 }

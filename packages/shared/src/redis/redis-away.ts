@@ -1,5 +1,5 @@
 const AWAY =
-  /Connection is closed|Stream isn't writeable|Command timed out|LOADING|READONLY|MASTERDOWN|OOM command/;
+  /Connection is closed|Stream isn't writeable|Command timed out|LOADING|READONLY|MASTERDOWN|MISCONF|OOM command/;
 const AWAY_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EHOSTUNREACH"]);
 
 /** Whether an error of ioredis or BullMQ means that Redis is not reached, does not answer, or takes no writes. */
