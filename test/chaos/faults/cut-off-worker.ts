@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LEASE_MS } from "../cluster.ts";
 import { measureTakeovers } from "../takeovers.ts";
+import { busyWorker } from "./busy-worker.ts";
 import type { Fault } from "./fault.ts";
 
 const CUT_OFF_MS = 2 * LEASE_MS;
@@ -9,7 +10,7 @@ const CUT_OFF_MS = 2 * LEASE_MS;
 export const cutOffWorker: Fault = {
   name: "blackhole worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
-    const { proxy } = random.pick(cluster.of("worker"));
+    const { proxy } = (await busyWorker({ cluster, random })).place;
     const mended = sleep(CUT_OFF_MS).then(() => proxy.enter({ kind: "pass", latencyMs: 0 }));
     await measureTakeovers({ redis: cluster.redis, ledger, takeovers }, cutOffWorker.name, async () =>
       proxy.enter({ kind: "blackhole" }),

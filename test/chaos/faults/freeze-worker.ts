@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LEASE_MS } from "../cluster.ts";
 import { measureTakeovers } from "../takeovers.ts";
+import { busyWorker } from "./busy-worker.ts";
 import type { Fault } from "./fault.ts";
 
 const FREEZE_MS = 3 * LEASE_MS;
@@ -12,7 +13,8 @@ const FREEZE_MS = 3 * LEASE_MS;
 export const freezeWorker: Fault = {
   name: "SIGSTOP worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
-    const { process: frozen } = random.pick(cluster.of("worker"));
+    const { place } = await busyWorker({ cluster, random });
+    const frozen = place.process;
     if (frozen === null) return;
     const thawed = sleep(FREEZE_MS).then(() => process.kill(frozen.pid, "SIGCONT"));
     await measureTakeovers({ redis: cluster.redis, ledger, takeovers }, freezeWorker.name, async () => {
