@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, "..", "..");
 const file = await readComposeFile(join(root, "docker-compose.yml"));
 const dockerfile = await readFile(join(root, "deploy", "Dockerfile"), "utf8");
 const services = Object.entries(file.services);
-const { redis, gateway, worker, "worker-gpu": workerGpu } = file.services;
+const { redis, gateway, scheduler, worker, "worker-gpu": workerGpu } = file.services;
 const built = services.filter(([, service]) => service.build !== undefined);
 
 test("the compose file and the tests' override keep to the compose specification", async () => {
@@ -59,7 +59,7 @@ test("the gateway listens without keys only because its port is published on loo
 });
 
 test("all processes meet at the one Redis, and start when it answers", () => {
-  for (const service of [gateway, worker, workerGpu]) {
+  for (const service of [gateway, scheduler, worker, workerGpu]) {
     expect(service?.environment).toMatchObject({
       REDIS_URL: "redis://redis:6379",
       QUERN_LOG_FORMAT: "json",
@@ -69,11 +69,22 @@ test("all processes meet at the one Redis, and start when it answers", () => {
   }
 });
 
+test("gateway and scheduler agree on the secrets and the rule for receivers", () => {
+  for (const service of [gateway, scheduler]) {
+    expect(service?.environment).toMatchObject({
+      QUERN_WEBHOOK_SECRET: null,
+      QUERN_WEBHOOK_ALLOW_PRIVATE: null,
+    });
+  }
+  expect(worker?.environment).not.toHaveProperty("QUERN_WEBHOOK_SECRET");
+});
+
 test("the GPU worker is asked for by its profile and reserves one NVIDIA device", () => {
   expect(workerGpu?.profiles).toEqual(["gpu"]);
   expect(services.filter(([, { profiles }]) => profiles === undefined).map(([name]) => name)).toEqual([
     "redis",
     "gateway",
+    "scheduler",
     "worker",
   ]);
   const [device, ...more] = workerGpu?.deploy?.resources?.reservations?.devices ?? [];
@@ -110,7 +121,7 @@ test.each(built)(
     const [, command] = /^CMD (\[.*\])$/m.exec(stage?.text ?? "") ?? [];
     const [program, entryPoint] = JSON.parse(command ?? "[]");
     expect(program).toBe("node");
-    expect(entryPoint).toMatch(/^apps\/(gateway|worker)\/src\/main\.ts$/);
+    expect(entryPoint).toMatch(/^apps\/(gateway|scheduler|worker)\/src\/main\.ts$/);
     expect(
       dockerfile.match(/npm (ci|install|i)\b.*/g)?.every((line) => /^npm ci --omit=dev/.test(line)),
     ).toBe(true);

@@ -26,7 +26,7 @@ describe.skipIf("whyNot" in plan)("the composition", () => {
   const { quern, url, made } = plan;
 
   beforeAll(async () => {
-    await quern.compose("build", "gateway", "worker");
+    await quern.compose("build", "gateway", "scheduler", "worker");
     try {
       await quern.compose("up", "--detach", "--no-build");
       await untilWorkersReady(url, 1);
@@ -44,7 +44,7 @@ describe.skipIf("whyNot" in plan)("the composition", () => {
   }, 60_000);
 
   test("every service is healthy", { timeout: START_TIMEOUT_MS }, () =>
-    untilHealthy(quern, ["redis", "gateway", "worker"]),
+    untilHealthy(quern, ["redis", "gateway", "scheduler", "worker"]),
   );
 
   test("answers a real question through the queue", { timeout: ANSWER_TIMEOUT_MS }, async () => {
@@ -52,7 +52,7 @@ describe.skipIf("whyNot" in plan)("the composition", () => {
   });
 
   test("runs every process as an unprivileged user under an init, on a file system that it can't write", async () => {
-    for (const service of ["redis", "gateway", "worker"]) {
+    for (const service of ["redis", "gateway", "scheduler", "worker"]) {
       const [container = ""] = await containersOf(quern, service);
       const { Config, HostConfig } = await inspect(quern, container);
       expect(Config.User).toMatch(/^[1-9]\d*:/);
@@ -99,7 +99,7 @@ describe.skipIf("whyNot" in plan)("the composition", () => {
 
   test("SIGTERM ends every process with exit 0", { timeout: START_TIMEOUT_MS }, async () => {
     const containers = await containersOf(quern);
-    expect(containers).toHaveLength(4);
+    expect(containers).toHaveLength(5);
     await quern.compose("stop", "--timeout", "30");
     const ends = await Promise.all(
       containers.map(async (container) => {
@@ -118,7 +118,7 @@ type Plan =
       quern: Composition;
       url: string;
       made: string[];
-      images: { gateway: string; worker: string };
+      images: { gateway: string; scheduler: string; worker: string };
     };
 
 async function planRun(): Promise<Plan> {
@@ -139,7 +139,11 @@ async function planRun(): Promise<Plan> {
     version: project,
   });
   if ("whyNot" in bases) return bases;
-  const images = { gateway: `${project}/gateway`, worker: `${project}/worker` };
+  const images = {
+    gateway: `${project}/gateway`,
+    scheduler: `${project}/scheduler`,
+    worker: `${project}/worker`,
+  };
   return {
     how: `${command.join(" ")} on Docker ${engine.version}, images from ${bases.node} and ${bases.redis}`,
     url: `http://127.0.0.1:${port}`,
@@ -156,6 +160,7 @@ async function planRun(): Promise<Plan> {
         REDIS_IMAGE: bases.redis,
         QUERN_PUBLISHED_PORT: String(port),
         QUERN_GATEWAY_IMAGE: images.gateway,
+        QUERN_SCHEDULER_IMAGE: images.scheduler,
         QUERN_WORKER_IMAGE: images.worker,
         QUERN_THREADS: "1",
       },

@@ -7,7 +7,7 @@ import { loadScript, runScript } from "./script.ts";
 
 /**
  * The ledger of accepted jobs. Each is in its tenant's index from before it is queued until what follows its end is
- * done (docs/decisions/0010-settlement.md), so that at every moment
+ * done (docs/decisions/0009-settlement.md), so that at every moment
  *
  *   accepted = completed + failed + cancelled + expired + live
  *
