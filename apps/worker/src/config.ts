@@ -6,6 +6,7 @@ import { MAX_SLOTS } from "@quern/shared/models/kv-cache";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
+import { retentionVariables } from "@quern/shared/process/retention";
 import { z } from "zod";
 import type { EngineSettings } from "./engine-options.ts";
 import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./engine-process/engine-process.ts";
@@ -45,11 +46,7 @@ const envSchema = z.object({
     .max(MAX_SLOTS - 1)
     .optional(),
   QUERN_LEASE_SECONDS: z.coerce.number().min(2).max(3_600).default(30),
-  QUERN_RETENTION_SECONDS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(24 * 3_600),
+  QUERN_RETENTION_SECONDS: retentionVariables.QUERN_RETENTION_SECONDS,
   QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).default(100),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -83,7 +80,7 @@ export interface WorkerConfig {
   reservedSlots: number | null;
   /** How long a worker that vanished keeps its jobs. */
   leaseMs: number;
-  /** How long an ended job and its events stay readable. */
+  /** How long an ended job and its events stay readable, where the job itself does not say. */
   retentionSeconds: number;
   drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };

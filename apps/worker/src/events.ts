@@ -16,6 +16,8 @@ export interface WorkerEvents {
   attemptBroke(jobId: string, error: Error): void;
   jobExpired(jobId: string): void;
   redisError(error: Error): void;
+  /** It may drop jobs, or does not tell. */
+  redisUnfit(error: Error): void;
   draining(runningJobs: number): void;
   drained(): void;
 }
@@ -75,6 +77,7 @@ export function workerEvents(log: Logger): WorkerEvents {
     redisError: (error) => {
       if (redisErrors()) log.warn({ reason: error.message }, "Redis does not answer; waiting for it");
     },
+    redisUnfit: (error) => log.error({ reason: error.message }, "Redis may not be fit to hold jobs"),
     draining: (runningJobs) => log.info({ running_jobs: runningJobs }, "draining: taking nothing new"),
     drained: () => log.info("drained"),
   };

@@ -9,6 +9,7 @@ import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { refuseEviction } from "@quern/shared/redis/eviction-policy";
 import type { WorkerConfig } from "./config.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
@@ -78,6 +79,9 @@ async function startWorker(
   await using started = new AsyncDisposableStack();
   const redis = connectRedis(config.redisUrl, "work", events.redisError);
   started.defer(() => redis.disconnect());
+  await refuseEviction(redis);
+  // Later it is said, and no more: its jobs are as safe as they were, and undone if it ended over this.
+  redis.on("ready", () => void refuseEviction(redis).catch(events.redisUnfit));
   const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
   started.defer(() => subscriber.disconnect());
 

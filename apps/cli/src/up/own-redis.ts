@@ -1,5 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { LOWEST_REDIS_MAJOR } from "@quern/shared/process/redis-binary";
+import { evictionFault, evictionPolicyIn } from "@quern/shared/redis/eviction-policy";
 import { Redis } from "ioredis";
 
 const ANSWER_TIMEOUT_MS = 3_000;
@@ -53,13 +54,8 @@ function complaintsAbout(info: string): string[] {
       `Quern needs Redis ${LOWEST_REDIS_MAJOR} or newer, the one of REDIS_URL is ${value("redis_version")}`,
     );
   }
-  const policy = value("maxmemory_policy");
-  if (policy !== "noeviction") {
-    throw new QuernError(
-      "redis_unsuitable",
-      `the Redis of REDIS_URL may drop accepted jobs (maxmemory-policy ${policy}): run 'redis-cli config set maxmemory-policy noeviction', and set it in its configuration`,
-    );
-  }
+  const fault = evictionFault(evictionPolicyIn(info));
+  if (fault !== null) throw new QuernError("redis_unsuitable", `the Redis of REDIS_URL won't do: ${fault}`);
   return value("aof_enabled") === "1"
     ? []
     : [

@@ -74,6 +74,11 @@ const submitted: JobSummary = {
   size: { promptCharacters: 30, maxTokens: null },
   estimate: null,
   webhook: null,
+  retentionSeconds: 86_400,
+  eventsRetentionSeconds: 86_400,
+  expiresAtMs: null,
+  retriedFrom: null,
+  idempotencyKeyHash: null,
   usage: null,
   result: null,
   error: null,
@@ -93,6 +98,7 @@ export const completedJob = toJobObject(
     startedAtMs: 1_764_000_000_131,
     firstTokenAtMs: 1_764_000_000_158,
     endedAtMs: 1_764_000_000_204,
+    expiresAtMs: 1_764_086_400_204,
     usage: { promptTokens: 17, completionTokens: 21, reasoningTokens: 12, cachedTokens: 0 },
     result: {
       text: "The capital of France is Paris.",
@@ -114,6 +120,7 @@ export const failedJob = toJobObject(
     crashes: 3,
     startedAtMs: 1_764_000_000_131,
     endedAtMs: 1_764_000_009_870,
+    expiresAtMs: 1_764_086_409_870,
     error: { code: "engine_crashed", message: "the engine died 3 times while it ran this job", param: null },
   },
   null,
@@ -148,6 +155,10 @@ const failures = {
   400: new QuernError("invalid_request", "messages: needs at least one message", { param: "messages" }),
   403: new QuernError("forbidden", "this gateway answers its own machine only"),
   404: new QuernError("job_not_found", `there is no job '${submitted.id}'`),
+  409: new QuernError(
+    "idempotency_in_flight",
+    "the first request with this Idempotency-Key is just being accepted",
+  ),
   410: new QuernError("job_cancelled", "the job was cancelled before it ended"),
   422: new QuernError(
     "deadline_infeasible",

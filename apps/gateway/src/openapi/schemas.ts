@@ -207,6 +207,7 @@ export const schemas = {
     started_at: nullableSeconds,
     first_token_at: nullableSeconds,
     ended_at: nullableSeconds,
+    expires_at: { ...nullableSeconds, description: "When it is no longer kept; null: it has not ended" },
     deadline: { ...nullableSeconds, description: "Unix seconds; the job is stopped then. null: never" },
     queue_position: {
       ...nullable("integer"),
@@ -237,11 +238,13 @@ export const schemas = {
         last_error: nullable("string"),
       }),
     ),
+    retried_from: { ...nullable("string"), description: "The job that it repeats" },
   }),
   TimeEstimate: object({
     p50: { ...seconds, description: "Unix seconds; half of such jobs are earlier" },
     p90: { ...seconds, description: "Unix seconds; nine of ten are earlier" },
   }),
+  DeletedJob: object({ id: { type: "string" }, object: { const: "job" }, deleted: { const: true } }),
   JobList: list("Job", true),
   JobEvent: {
     description: "The `data` of an event",
@@ -309,6 +312,6 @@ export const schemas = {
   WorkerList: list("Worker", false),
   Readiness: object({
     status: { enum: ["ready", "not_ready"] },
-    reasons: { type: "array", items: { enum: ["draining", "redis_unavailable"] } },
+    reasons: { type: "array", items: { enum: ["draining", "redis_unavailable", "redis_evicts"] } },
   }),
 } as const;

@@ -13,8 +13,14 @@ export type ErrorCode =
   | "route_not_found"
   | "deadline_infeasible"
   | "deadline_exceeded"
+  | "idempotency_key_reused"
+  | "idempotency_in_flight"
+  | "idempotency_key_expired"
+  | "job_not_retryable"
+  | "events_expired"
   // capacity
   | "redis_unavailable"
+  | "redis_evicts"
   | "model_unavailable"
   | "draining"
   // running a job
@@ -39,6 +45,8 @@ export type ErrorCode =
 /** The same thing tried again later may succeed without anyone changing it. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "redis_unavailable",
+  "redis_evicts",
+  "idempotency_in_flight",
   "model_unavailable",
   "draining",
   "engine_crashed",

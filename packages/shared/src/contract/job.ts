@@ -89,6 +89,16 @@ export const jobRecordSchema = z.object({
   estimate: jobEstimateSchema.nullable().default(null),
   /** Where its end is told, and how far that is. */
   webhook: webhookStateSchema.nullable().default(null),
+  /** How long its submitter wants it kept once it has ended; null: as whoever ends it is configured. */
+  retentionSeconds: z.int().positive().nullable().default(null),
+  /** Likewise its events, which may go earlier. */
+  eventsRetentionSeconds: z.int().positive().nullable().default(null),
+  /** When its record goes. null: it has not ended. */
+  expiresAtMs: z.int().nullable().default(null),
+  /** The job that it repeats. */
+  retriedFrom: z.string().nullable().default(null),
+  /** Digest of the Idempotency-Key that it was submitted with. */
+  idempotencyKeyHash: z.string().nullable().default(null),
   /** Of a job that waits for another attempt: what it has said so far, should it end before that. */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
@@ -105,6 +115,17 @@ export type NewJob = Pick<
   JobRecord,
   "id" | "tenant" | "model" | "endpoint" | "class" | "request" | "metadata" | "traceparent" | "createdAtMs"
 > &
-  Partial<Pick<JobRecord, "deadlineAtMs" | "size" | "estimate">> & {
+  Partial<
+    Pick<
+      JobRecord,
+      | "deadlineAtMs"
+      | "size"
+      | "estimate"
+      | "retentionSeconds"
+      | "eventsRetentionSeconds"
+      | "retriedFrom"
+      | "idempotencyKeyHash"
+    >
+  > & {
     webhook?: WebhookTarget | null;
   };

@@ -62,6 +62,11 @@ export const WEBHOOK_QUEUE_PREFIX = "{quern:webhooks}";
 /** Sorted set: ids of jobs that have not ended, by their deadline in Unix milliseconds of Redis' clock. */
 export const DEADLINES_KEY = "quern:deadlines";
 
+/** Hash: which job a tenant's Idempotency-Key stands for. Of the key itself only a digest is kept: it is the caller's secret. */
+export function idempotencyKey(tenant: string, keyHash: string): string {
+  return `quern:idempotency:{${tenant}:${keyHash}}`;
+}
+
 /** Pub/Sub: the id of a running job somebody wants cancelled. Workers listen. */
 export const CANCEL_CHANNEL = "quern:cancel";
 

@@ -120,6 +120,9 @@ export const chatBodySchema = z.strictObject({
 
   /** `flex` is the batch class; the others are the interactive one. */
   service_tier: serviceTier,
+  /** Whether the caller waits, and whether its hanging up cancels: `docs/jobs.md`. */
+  background: z.boolean().nullish(),
+  store: z.boolean().nullish(),
 
   // Carried out in one way only; `unsupported.ts` refuses the others.
   modalities: z.array(z.string()).nullish(),
@@ -129,7 +132,6 @@ export const chatBodySchema = z.strictObject({
   // Accepted and without effect: they bear on billing, caching or safety of a hosted service.
   user: accepted,
   metadata: accepted,
-  store: accepted,
   safety_identifier: accepted,
   prompt_cache_key: accepted,
   prompt_cache_retention: accepted,

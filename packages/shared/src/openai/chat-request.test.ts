@@ -24,6 +24,8 @@ test("what is left out is left to the model; the seed is drawn", () => {
   expect(parse()).toEqual({
     model: "m",
     class: "interactive",
+    background: false,
+    store: false,
     stream: false,
     includeUsage: false,
     generation: {

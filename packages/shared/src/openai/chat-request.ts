@@ -15,6 +15,10 @@ import { refuseMedia, refuseUnsupported } from "./unsupported.ts";
 export interface ChatRequest extends StreamWish {
   model: string;
   class: JobClass;
+  /** Its caller asks for the job, not for the answer, unless it streams. */
+  background: boolean;
+  /** The job runs on when its caller hangs up, as it does in the background. */
+  store: boolean;
   generation: GenerationRequest;
 }
 
@@ -30,6 +34,8 @@ export function parseChatRequest(input: unknown, { drawSeed }: { drawSeed: DrawS
   return {
     model: body.model,
     class: classOfTier(body.service_tier),
+    background: body.background ?? false,
+    store: body.store ?? false,
     ...streamWishOf(body),
     generation: {
       completion: null,

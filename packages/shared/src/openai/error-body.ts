@@ -15,7 +15,13 @@ const STATUS: Record<ErrorCode, number> = {
   deadline_infeasible: 422,
   // Not 408, which OpenAI's clients try again: by then the deadline is further away still.
   deadline_exceeded: 504,
+  idempotency_key_reused: 422,
+  idempotency_in_flight: 409,
+  idempotency_key_expired: 410,
+  job_not_retryable: 409,
+  events_expired: 410,
   redis_unavailable: 503,
+  redis_evicts: 503,
   model_unavailable: 503,
   draining: 503,
   engine_crashed: 500,

@@ -30,6 +30,11 @@ const record: JobRecord = {
   size: null,
   estimate: null,
   webhook: null,
+  retentionSeconds: 86_400,
+  eventsRetentionSeconds: 86_400,
+  expiresAtMs: null,
+  retriedFrom: null,
+  idempotencyKeyHash: null,
   usage: null,
   result: null,
   error: null,
@@ -54,6 +59,7 @@ test("a queued job has a place in its queue and no answer", () => {
     started_at: null,
     first_token_at: null,
     ended_at: null,
+    expires_at: null,
     deadline: 9.5,
     queue_position: 4,
     estimated_start_at: { p50: 2.5, p90: 3 },
@@ -64,6 +70,7 @@ test("a queued job has a place in its queue and no answer", () => {
     error: null,
     metadata: { order: "7" },
     webhook: null,
+    retried_from: null,
   });
 });
 

@@ -19,6 +19,8 @@ export interface JobObject {
   started_at: number | null;
   first_token_at: number | null;
   ended_at: number | null;
+  /** When it is no longer kept. null: it has not ended. */
+  expires_at: number | null;
   /** null: it may take as long as it likes. */
   deadline: number | null;
   /** 1: it is the next one. null unless it is queued. */
@@ -33,6 +35,8 @@ export interface JobObject {
   response: JobResponse | null;
   error: { code: string; message: string } | null;
   metadata: Record<string, string>;
+  /** The job that it repeats. */
+  retried_from: string | null;
   /** Where its end is told, and how far that is; null: nowhere. */
   webhook: WebhookObject | null;
 }
@@ -80,6 +84,7 @@ export function toJobObject(
     started_at: secondsOf(record.startedAtMs),
     first_token_at: secondsOf(record.firstTokenAtMs),
     ended_at: secondsOf(record.endedAtMs),
+    expires_at: secondsOf(record.expiresAtMs),
     deadline: secondsOf(record.deadlineAtMs),
     queue_position: record.state === "queued" ? queuePosition : null,
     estimated_start_at: quantilesOf(times?.startAtMs ?? null),
@@ -90,6 +95,7 @@ export function toJobObject(
     error: error === null ? null : { code: error.code, message: error.message },
     metadata: record.metadata,
     webhook: webhookOf(record.webhook),
+    retried_from: record.retriedFrom,
   };
 }
 

@@ -9,7 +9,24 @@ export async function readEvents(
   jobId: string,
   afterId: string | null,
 ): Promise<NumberedTokenEvent[]> {
-  const entries = await redis.xrange(eventsKey(jobId), afterId === null ? "-" : `(${afterId}`, "+");
+  return numbered(await redis.xrange(eventsKey(jobId), firstAfter(afterId), "+"));
+}
+
+/** The next `maxEvents` of them; fewer when there are no more. */
+export async function readEventsPage(
+  redis: Redis,
+  jobId: string,
+  afterId: string | null,
+  maxEvents: number,
+): Promise<NumberedTokenEvent[]> {
+  return numbered(await redis.xrange(eventsKey(jobId), firstAfter(afterId), "+", "COUNT", maxEvents));
+}
+
+function firstAfter(afterId: string | null): string {
+  return afterId === null ? "-" : `(${afterId}`;
+}
+
+function numbered(entries: [id: string, fields: string[]][]): NumberedTokenEvent[] {
   return entries.map(([id, [, type, , data]]) => ({
     id,
     event: tokenEventSchema.parse({ type, data: JSON.parse(data ?? "null") }),

@@ -35,6 +35,9 @@ const NUMBER_FIELDS = [
   "deadlineAtMs",
   "claimedAtMs",
   "suspectSinceMs",
+  "retentionSeconds",
+  "eventsRetentionSeconds",
+  "expiresAtMs",
 ] as const;
 
 export function newJobFields(job: NewJob): string[] {
@@ -58,6 +61,10 @@ export function newJobFields(job: NewJob): string[] {
   if (job.size != null) fields.size = JSON.stringify(job.size);
   if (job.estimate != null) fields.estimate = JSON.stringify(job.estimate);
   if (job.webhook != null) fields.webhook = JSON.stringify(pendingWebhook(job.webhook.url));
+  if (job.retentionSeconds != null) fields.retentionSeconds = String(job.retentionSeconds);
+  if (job.eventsRetentionSeconds != null) fields.eventsRetentionSeconds = String(job.eventsRetentionSeconds);
+  if (job.retriedFrom != null) fields.retriedFrom = job.retriedFrom;
+  if (job.idempotencyKeyHash != null) fields.idempotencyKeyHash = job.idempotencyKeyHash;
   if (job.traceparent !== null) fields.traceparent = job.traceparent;
   return Object.entries(fields).flat();
 }

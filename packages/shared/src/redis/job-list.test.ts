@@ -79,7 +79,7 @@ test("ids sort by creation also across milliseconds, and a new job comes first",
 
 test("a filter looks on through more ids than one round trip reads", async () => {
   const [wanted] = await submit(1, { model: "rare" });
-  await submit(450);
+  await submit(1_100);
   expect(await page({ matches: ({ model }) => model === "rare", limit: 1 })).toEqual({
     ids: [wanted],
     hasMore: false,

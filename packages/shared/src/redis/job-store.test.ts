@@ -84,6 +84,11 @@ test("a created job is read as it was submitted, and is there once", async () =>
     usage: null,
     result: null,
     error: null,
+    retentionSeconds: null,
+    eventsRetentionSeconds: null,
+    expiresAtMs: null,
+    retriedFrom: null,
+    idempotencyKeyHash: null,
   });
   expect(await createJob(redis, { ...job, model: "another" })).toEqual({ created: false });
   expect((await readJob(redis, job.id))?.model).toBe(job.model);

@@ -58,6 +58,11 @@ export async function readJob(redis: Redis, jobId: string): Promise<JobRecord | 
   return parseJobRecord(await redis.hgetall(jobKey(jobId)));
 }
 
+/** null: there is no such job. */
+export async function readJobState(redis: Redis, jobId: string): Promise<JobState | null> {
+  return (await redis.hget(jobKey(jobId), "state")) as JobState | null;
+}
+
 export type Claim =
   /** `lastSeq`: of the stream as it stands; the attempt's own events go on behind it. */
   | { kind: "claimed"; record: JobRecord; lastSeq: number }

@@ -1,9 +1,10 @@
 -- Cancels a queued job at once; a running one is only marked, for its worker to stop it and commit the end.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 now (ms), 2 seconds to keep the job
+-- ARGV 1 now (ms), 2 seconds to keep the job, where its record does not say
 -- Returns 'gone', 'ended', 'cancelled' or 'asked'.
 -- Needs event_stream.lua
+-- Needs retention.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if not job[1] then
   return 'gone'
@@ -18,6 +19,5 @@ end
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'endedAtMs', ARGV[1])
 local data = '{"status":"cancelled","usage":null,"finish_reason":null}'
 publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[2])
+keep_ended(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 return 'cancelled'

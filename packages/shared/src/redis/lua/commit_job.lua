@@ -2,11 +2,13 @@
 -- all. A second commit, or one of a stale attempt, changes nothing.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 epoch, 2 terminal state, 3 now (ms), 4 seconds to keep the job, 5 usage, 6 result, 7 error (JSON or ''),
+-- ARGV 1 epoch, 2 terminal state, 3 now (ms), 4 seconds to keep the job (where its record
+--      does not say), 5 usage, 6 result, 7 error (JSON or ''),
 --      then seq, type, data (JSON) of each remaining event, `end` the last
 -- Returns 'committed', 'gone', or the state the job is in when it does not run under this epoch.
 -- Needs event_stream.lua
 -- Needs answer.lua
+-- Needs retention.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if not job[1] then
   return 'gone'
@@ -18,6 +20,5 @@ end
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'endedAtMs', ARGV[3])
 write_answer(KEYS[1], { usage = ARGV[5], result = ARGV[6], error = ARGV[7] })
 publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[3], 8)
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
+keep_ended(KEYS[1], KEYS[2], ARGV[3], ARGV[4])
 return 'committed'

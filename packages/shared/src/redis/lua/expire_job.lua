@@ -2,9 +2,10 @@
 -- running job is its worker's to stop.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 seconds to keep the job
+-- ARGV 1 seconds to keep the job, where its record does not say
 -- Returns {'gone'}, {'ended'}, {'running'}, {'early'} or {'expired', tenant, model, class}.
 -- Needs event_stream.lua
+-- Needs retention.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'deadlineAtMs', 'tenant', 'model', 'class')
 if not job[1] then
   return { 'gone' }
@@ -20,6 +21,5 @@ end
 redis.call('HSET', KEYS[1], 'state', 'expired', 'endedAtMs', string.format('%.0f', nowMs))
 local data = '{"status":"expired","usage":null,"finish_reason":null}'
 publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[1])
+keep_ended(KEYS[1], KEYS[2], nowMs, ARGV[1])
 return { 'expired', job[4], job[5], job[6] or 'interactive' }
