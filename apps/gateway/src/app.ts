@@ -3,12 +3,14 @@ import type { GatewayEvents } from "./events.ts";
 import { errorReply } from "./http/error-reply.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { loopbackGuard } from "./http/loopback-guard.ts";
+import type { OpenRequests } from "./http/open-requests.ts";
 import { requestId } from "./http/request-id.ts";
 import { openApiRoute } from "./openapi/openapi-route.ts";
 import { cancelJobRoute } from "./routes/cancel-job.ts";
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { createJobRoute } from "./routes/create-job.ts";
+import { deleteJobRoute } from "./routes/delete-job.ts";
 import { embeddingsRoute } from "./routes/embeddings.ts";
 import { getJobRoute } from "./routes/get-job.ts";
 import { healthzRoute, readyzRoute } from "./routes/health.ts";
@@ -16,18 +18,24 @@ import { jobEventsRoute } from "./routes/job-events.ts";
 import { listJobsRoute } from "./routes/list-jobs.ts";
 import { getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { notFoundRoute } from "./routes/not-found.ts";
+import { retryJobRoute } from "./routes/retry-job.ts";
 import type { RouteContext } from "./routes/route.ts";
 import { listWorkersRoute } from "./routes/workers.ts";
+
+/** Asked by machines, every few seconds. */
+export const HEALTH_PATHS = ["/healthz", "/readyz"];
 
 /** All that is between HTTP and the routes, and where each of them hangs. */
 export function createApp(
   context: RouteContext,
   events: GatewayEvents,
+  openRequests: OpenRequests,
   options: { maxBodyBytes: number; loopbackOnly: boolean },
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   app.use(requestId);
+  app.use(openRequests.count);
   app.use((request, response, next) => {
     const beganMs = performance.now();
     response.once("close", () => events.requestServed(request, response, performance.now() - beganMs));
@@ -42,6 +50,8 @@ export function createApp(
   app.post("/v1/jobs", json, createJobRoute(context));
   app.get("/v1/jobs", listJobsRoute(context));
   app.get("/v1/jobs/:id", getJobRoute(context));
+  app.delete("/v1/jobs/:id", deleteJobRoute(context));
+  app.post("/v1/jobs/:id/retry", retryJobRoute(context));
   app.post("/v1/jobs/:id/cancel", cancelJobRoute(context));
   app.get("/v1/jobs/:id/events", jobEventsRoute(context));
   app.get("/v1/models", listModelsRoute(context));

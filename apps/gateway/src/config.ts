@@ -2,6 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { parseEnv } from "@quern/shared/process/env";
+import { type Retention, retentionVariables, toRetention } from "@quern/shared/process/retention";
 import { z } from "zod";
 import type { WebhookRules } from "./admission/admit-webhook.ts";
 import { isLoopbackName } from "./http/loopback.ts";
@@ -17,11 +18,9 @@ const envSchema = z.object({
     .min(1_024)
     .default(10 * 2 ** 20),
   QUERN_MODELS_FILE: z.string().optional(),
-  QUERN_RETENTION_SECONDS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(24 * 3_600),
+  ...retentionVariables,
+  // A day at least, which is what callers of other APIs count on.
+  QUERN_IDEMPOTENCY_SECONDS: z.coerce.number().int().min(86_400).default(86_400),
   QUERN_WEBHOOK_SECRET: webhookSecretListSchema.optional(),
   QUERN_WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"]).default("false"),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
@@ -45,8 +44,10 @@ export interface GatewayConfig {
     loopbackOnly: boolean;
   };
   catalogueFile: string;
-  /** How long a cancelled job stays readable. */
-  retentionSeconds: number;
+  /** Of the jobs that are submitted here. */
+  retention: Retention;
+  /** How long an Idempotency-Key is kept: at least as long as the job that it stands for. */
+  idempotencySeconds: number;
   webhookRules: WebhookRules;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
@@ -62,12 +63,14 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
         "use 127.0.0.1 and put an authenticating proxy in front of it",
     );
   }
+  const retention = toRetention(env);
   return {
     redisUrl: env.REDIS_URL,
     listen: { host: env.QUERN_HOST, port: env.QUERN_PORT },
     http: { maxBodyBytes: env.QUERN_MAX_BODY_BYTES, loopbackOnly: !guardedOutside },
     catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
-    retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    retention,
+    idempotencySeconds: Math.max(env.QUERN_IDEMPOTENCY_SECONDS, ...Object.values(retention.jobSeconds)),
     webhookRules: {
       tenantSecrets: env.QUERN_WEBHOOK_SECRET === undefined ? "none" : "set",
       privateReceivers: env.QUERN_WEBHOOK_ALLOW_PRIVATE === "true" ? "allowed" : "refused",

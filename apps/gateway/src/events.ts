@@ -8,6 +8,7 @@ export interface GatewayEvents {
   requestServed(request: Request, response: Response, tookMs: number): void;
   requestBroke(request: Request, error: unknown): void;
   redisError(error: Error): void;
+  redisEvicts(fault: string): void;
   draining(): void;
   drained(): void;
 }
@@ -42,6 +43,7 @@ export function gatewayEvents(log: Logger): GatewayEvents {
       redisQuietUntilMs = performance.now() + 5_000;
       log.warn({ reason: error.message || String(error) }, "Redis does not answer; waiting for it");
     },
+    redisEvicts: (fault) => log.error({ reason: fault }, "Redis may drop jobs; none are accepted"),
     draining: () => log.info("draining: no new requests"),
     drained: () => log.info("drained"),
   };

@@ -8,15 +8,17 @@ import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { EvictionWatch } from "./admission/eviction-watch.ts";
 import { KnownModels } from "./admission/known-models.ts";
 import { TokenCounter } from "./admission/token-counter.ts";
-import { createApp } from "./app.ts";
+import { createApp, HEALTH_PATHS } from "./app.ts";
 import type { GatewayConfig } from "./config.ts";
 import { JobQueues } from "./dispatch/job-queues.ts";
 import { Arrivals } from "./estimate/arrivals.ts";
 import { gatewayEvents } from "./events.ts";
 import { EventHub } from "./follow/event-hub.ts";
 import { httpInstrumentation } from "./http/http-instrumentation.ts";
+import { OpenRequests } from "./http/open-requests.ts";
 
 /** Requests that run when the gateway is told to stop may take this long; then their streams end politely. */
 const DRAIN_GRACE_MS = 5_000;
@@ -47,7 +49,10 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
   const queues = new JobQueues(redis, events.redisError);
   stack.defer(() => queues.close());
 
+  const evictionWatch = new EvictionWatch(redis, events.redisEvicts);
   const draining = new AbortController();
+  const closing = new AbortController();
+  const openRequests = new OpenRequests(HEALTH_PATHS);
   const app = createApp(
     {
       redis,
@@ -56,11 +61,15 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       arrivals: new Arrivals(),
       knownModels: new KnownModels(redis, catalogue),
       tokenCounter: new TokenCounter(redis, subscriber),
-      retentionSeconds: config.retentionSeconds,
+      evictionWatch,
+      retention: config.retention,
+      idempotencySeconds: config.idempotencySeconds,
       webhookRules: config.webhookRules,
       draining: draining.signal,
+      closing: closing.signal,
     },
     events,
+    openRequests,
     config.http,
   );
   const server = createServer(app);
@@ -69,7 +78,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
 
   if (!stop.aborted) await once(stop, "abort");
   events.draining();
-  await close(server, draining);
+  await drain(server, openRequests, draining, closing);
   events.drained();
 }
 
@@ -91,12 +100,22 @@ async function listen(server: Server, { host, port }: GatewayConfig["listen"]): 
   return `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`;
 }
 
-async function close(server: Server, draining: AbortController): Promise<void> {
+/**
+ * Finishes what runs, up to a limit, while `/readyz` tells whoever sends requests that there is no more to send here;
+ * then lets go of whoever waits.
+ */
+async function drain(
+  server: Server,
+  openRequests: OpenRequests,
+  draining: AbortController,
+  closing: AbortController,
+): Promise<void> {
+  draining.abort();
+  await openRequests.none(AbortSignal.timeout(DRAIN_GRACE_MS));
   const closed = once(server, "close");
   server.close();
   server.closeIdleConnections();
-  await Promise.race([closed, sleep(DRAIN_GRACE_MS, undefined, { ref: false })]);
-  draining.abort();
+  closing.abort();
   await Promise.race([closed, sleep(GOODBYE_MS, undefined, { ref: false })]);
   server.closeAllConnections();
   await closed;

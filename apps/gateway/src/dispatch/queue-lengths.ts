@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 /** Jobs further back than this have no position: Redis answers nobody else while it looks for one. */
 const MAX_POSITION = 20_000;
 
-/** The queues of one model at one moment. */
+/** The queues of one model, as of about one moment. */
 export interface QueueLengths {
   waiting: Record<JobClass, number>;
   /** Leased by workers. */
@@ -16,7 +16,7 @@ export interface QueueLengths {
 
 /**
  * One round trip, however many jobs wait: lengths are counters, and places are looked for from the front, where they
- * are needed most. BullMQ pushes on the left of its lists and takes from the right.
+ * are needed most. No transaction: a Redis whose memory is full refuses those that only read, too. BullMQ pushes on the left of its lists and takes from the right.
  */
 export async function readQueueLengths(
   redis: Redis,
@@ -25,7 +25,7 @@ export async function readQueueLengths(
 ): Promise<QueueLengths> {
   const key = (jobClass: JobClass, list: "wait" | "active") => `${queuePrefix(model)}:${jobClass}:${list}`;
   const commands = redis
-    .multi()
+    .pipeline()
     .llen(key("interactive", "wait"))
     .llen(key("batch", "wait"))
     .llen(key("interactive", "active"))

@@ -1,23 +1,21 @@
 import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { Endpoint, JobClass, JobRequest, Metadata, NewJob } from "@quern/shared/contract/job";
+import { QuernError } from "@quern/shared/contract/errors";
+import type { NewJob } from "@quern/shared/contract/job";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { traceparentOf } from "@quern/shared/process/trace-context";
 import { indexDeadline } from "@quern/shared/redis/deadlines";
-import { confirmJob, createJob } from "@quern/shared/redis/job-store";
+import { confirmJob, createJob, readJob } from "@quern/shared/redis/job-store";
 import { enterLiveJob } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
-import { newJobId } from "./job-id.ts";
 import type { JobQueues } from "./job-queues.ts";
 
+/** What is known of a job that was submitted, now or before: its webhook's secret is in nobody's hands any more. */
+export type SubmittedJob = Omit<NewJob, "webhook"> & { webhook?: object | null };
+
 /** Deadline, size and estimate are `admission/admit-times.ts`'s; absent: no deadline, and nothing is known. */
-export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "estimate" | "webhook"> {
-  tenant: string;
-  endpoint: Endpoint;
-  class: JobClass;
+export interface Submission extends Omit<NewJob, "id" | "traceparent" | "createdAtMs"> {
   /** The model's own name, which its queue has. */
   model: string;
-  request: JobRequest;
-  metadata: Metadata;
 }
 
 /**
@@ -26,10 +24,16 @@ export interface Submission extends Pick<NewJob, "deadlineAtMs" | "size" | "esti
  *   1. the record, with an expiry   2. its deadline, and its place among the live jobs   3. the reference in the queue
  *   4. the record without the expiry
  *
+ * Done again under the same `id`, it goes on where it broke off: the first record stands.
  * @throws QuernError `redis_unavailable`; the job may then run nevertheless: once it is a live job a scheduler sees to it.
+ * `job_not_found` when the job of this id was erased meanwhile.
  */
-export async function submitJob(redis: Redis, queues: JobQueues, submission: Submission): Promise<NewJob> {
-  const id = newJobId();
+export async function submitJob(
+  redis: Redis,
+  queues: JobQueues,
+  id: string,
+  submission: Submission,
+): Promise<SubmittedJob> {
   const span = trace.getTracer("quern-gateway").startSpan(`send ${submission.class}`, {
     kind: SpanKind.PRODUCER,
     attributes: {
@@ -41,8 +45,11 @@ export async function submitJob(redis: Redis, queues: JobQueues, submission: Sub
     },
   });
   try {
-    const job: NewJob = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
-    await createJob(redis, job);
+    const drafted = { id, ...submission, traceparent: traceparentOf(span), createdAtMs: Date.now() };
+    const { created } = await createJob(redis, drafted);
+    const job = created ? drafted : await readJob(redis, id);
+    if (job === null)
+      throw new QuernError("job_not_found", `the job ${id} was erased while it was submitted`);
     await Promise.all([indexDeadline(redis, job), enterLiveJob(redis, job)]);
     await queues.add(job);
     await confirmJob(redis, job);

@@ -1,5 +1,8 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import { isTerminal } from "@quern/shared/contract/lifecycle";
 import { compareEventIds, type NumberedTokenEvent } from "@quern/shared/contract/token-event";
-import { parseAnnouncement, readEvents } from "@quern/shared/redis/event-stream";
+import { parseAnnouncement, readEventsPage } from "@quern/shared/redis/event-stream";
+import { readJobState } from "@quern/shared/redis/job-store";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { Redis } from "ioredis";
 import type { EventHub } from "./event-hub.ts";
@@ -7,10 +10,14 @@ import type { EventHub } from "./event-hub.ts";
 /** Read the stream anew this often when nothing is heard: should an announcement ever be lost, this is the delay. */
 const QUIET_READ_INTERVAL_MS = 5_000;
 const REDIS_RETRY_INTERVAL_MS = 250;
+/** All that a follower whose reader is slow holds of a long stream. */
+const PAGE_EVENTS = 64;
 
 /**
  * The events of a job after `afterId`, from the past into the future, each once and in order, up to `end` or until
- * `signal` aborts. Redis may go away and come back meanwhile. A follower that does not ask for more holds nothing.
+ * `signal` aborts. Redis may go away and come back meanwhile. A follower that does not ask for more holds a page at most.
+ * A job that is erased ends with an `end` that says `cancelled`.
+ * @throws QuernError `events_expired` when the job has ended and its events are no longer kept.
  */
 export async function* followEvents(
   hub: EventHub,
@@ -25,26 +32,22 @@ export async function* followEvents(
   let behind = true;
   while (!signal.aborted) {
     const heard = listener.take();
-    const events = behind || heard === null ? null : continuation(lastId, heard);
+    let events: NumberedTokenEvent[] | null = behind || heard === null ? null : continuation(lastId, heard);
     if (events === null) {
       try {
-        for (const numbered of await readEvents(redis, jobId, lastId)) {
-          yield numbered;
-          if (numbered.event.type === "end") return;
-          lastId = numbered.id;
-        }
-        behind = false;
+        events = await readOn(redis, jobId, lastId);
       } catch (error) {
         if (!isRedisAway(error)) throw error;
+        behind = true;
         await listener.heard(REDIS_RETRY_INTERVAL_MS, signal);
         continue;
       }
-    } else {
-      for (const numbered of events) {
-        yield numbered;
-        if (numbered.event.type === "end") return;
-        lastId = numbered.id;
-      }
+      behind = events.length === PAGE_EVENTS;
+    }
+    for (const numbered of events) {
+      yield numbered;
+      if (numbered.event.type === "end") return;
+      lastId = numbered.id;
     }
     if (!behind) {
       const quietSinceMs = performance.now();
@@ -52,6 +55,34 @@ export async function* followEvents(
       behind = performance.now() - quietSinceMs >= QUIET_READ_INTERVAL_MS;
     }
   }
+}
+
+/** The next page of the stream. Where there is none the record is asked whether one may still come. */
+async function readOn(redis: Redis, jobId: string, lastId: string | null): Promise<NumberedTokenEvent[]> {
+  const page = await readEventsPage(redis, jobId, lastId, PAGE_EVENTS);
+  if (page.length > 0) return page;
+  const state = await readJobState(redis, jobId);
+  if (state === null) return [erasedEnd(lastId)];
+  if (!isTerminal(state)) return [];
+  // It may have ended just after the page was read.
+  const last = await readEventsPage(redis, jobId, lastId, PAGE_EVENTS);
+  if (last.length === 0) throw eventsExpired(jobId);
+  return last;
+}
+
+function erasedEnd(lastId: string | null): NumberedTokenEvent {
+  const [attempt = "0", seq = "0"] = (lastId ?? "0-0").split("-");
+  return {
+    id: `${attempt}-${Number(seq) + 1}`,
+    event: { type: "end", data: { status: "cancelled", usage: null, finish_reason: null } },
+  };
+}
+
+export function eventsExpired(jobId: string): QuernError {
+  return new QuernError(
+    "events_expired",
+    `the events of ${jobId} are no longer kept; its result is at /v1/jobs/${jobId}`,
+  );
 }
 
 /** The announced events that follow on `lastId`; null when there is a gap, which only the stream can fill. */

@@ -23,11 +23,11 @@ export function errorReply(events: GatewayEvents): ErrorRequestHandler {
 
 export function replyWithError(response: Response, error: QuernError): void {
   const status = httpStatusOf(error.code);
-  if (status === 503 || status === 429) {
+  if (status === 503 || status === 429 || error.retryAfterSeconds !== null) {
     response.setHeader("retry-after", String(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS));
   }
-  // OpenAI's client retries every 5xx unless told; what killed an engine must not be sent to the next.
-  if (status >= 500 && !error.retryable) response.setHeader("x-should-retry", "false");
+  // OpenAI's client retries every 5xx and 409 unless told; what killed an engine must not be sent to the next.
+  if ((status >= 500 || status === 409) && !error.retryable) response.setHeader("x-should-retry", "false");
   response.status(status).json(toErrorBody(error));
 }
 

@@ -1,8 +1,11 @@
 import { once } from "node:events";
 import type { Response } from "express";
 
-/** Proxies and load balancers drop connections that are silent for longer; 15 s is below all common limits. */
-const HEARTBEAT_INTERVAL_MS = 15_000;
+/**
+ * Proxies and load balancers drop connections that are silent for some time; 15 s is below all common limits, and what is
+ * promised. The rest is for a busy process.
+ */
+const HEARTBEAT_INTERVAL_MS = 10_000;
 
 /**
  * Server-sent events on one response. A write waits until the reader took it, so a slow reader holds back its own
@@ -14,7 +17,7 @@ export class SseWriter implements Disposable {
   readonly #heartbeat: NodeJS.Timeout;
 
   /** `gone` aborts when the reader hangs up. Sends the headers at once: the stream is open. */
-  constructor(response: Response, gone: AbortSignal) {
+  constructor(response: Response, gone: AbortSignal, heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS) {
     this.#response = response;
     this.#gone = gone;
     response.status(200).set({
@@ -26,7 +29,7 @@ export class SseWriter implements Disposable {
     response.flushHeaders();
     this.#heartbeat = setInterval(() => {
       if (!response.writableNeedDrain) response.write(": still here\n\n");
-    }, HEARTBEAT_INTERVAL_MS);
+    }, heartbeatIntervalMs);
   }
 
   /** `data` is one line: JSON, or OpenAI's `[DONE]`. */

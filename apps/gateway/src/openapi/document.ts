@@ -65,21 +65,22 @@ export function openApiDocument(): Json {
           operationId: "createChatCompletion",
           summary: "Ask and wait",
           description:
-            "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. " +
-            "What each parameter does, and its limits, stand in docs/chat-completions.md.",
-          parameters: [ttlSeconds],
+            "OpenAI's chat completions. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it, " +
+            "unless it sends `store`, `background` or an Idempotency-Key. What each parameter does, and its limits, stand in docs/chat-completions.md.",
+          parameters: [ttlSeconds, idempotencyKey],
           requestBody: body("ChatRequest", chatRequest),
           responses: {
             200: {
               description:
                 "The answer; with `stream: true`, chunks as server-sent events that end with `data: [DONE]`",
-              headers: { "x-quern-job-id": { schema: { type: "string" } } },
+              headers: { "x-quern-job-id": { schema: { type: "string" } }, ...replayed },
               content: {
                 "application/json": { schema: ref("ChatCompletion"), example: chatCompletion },
                 "text/event-stream": { schema: { type: "string" }, example: chatStream },
               },
             },
-            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
+            202: { ...json("With `background`, unless it streams: the job", "Job"), headers: replayed },
+            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -90,19 +91,19 @@ export function openApiDocument(): Json {
           description:
             "OpenAI's older completions, without a chat template. With `suffix` the gap between both is filled, by models that were trained " +
             "for it. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it. docs/completions.md says more.",
-          parameters: [ttlSeconds],
+          parameters: [ttlSeconds, idempotencyKey],
           requestBody: body("CompletionRequest", completionRequest),
           responses: {
             200: {
               description:
                 "The answer; with `stream: true`, chunks as server-sent events that end with `data: [DONE]`",
-              headers: { "x-quern-job-id": { schema: { type: "string" } } },
+              headers: { "x-quern-job-id": { schema: { type: "string" } }, ...replayed },
               content: {
                 "application/json": { schema: ref("TextCompletion"), example: textCompletion },
                 "text/event-stream": { schema: { type: "string" } },
               },
             },
-            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -113,14 +114,14 @@ export function openApiDocument(): Json {
           description:
             "OpenAI's embeddings. Each input has the model's context for itself; the vectors of one request may have 2,097,152 numbers, " +
             "its inputs 300,000 tokens. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it.",
-          parameters: [ttlSeconds],
+          parameters: [ttlSeconds, idempotencyKey],
           requestBody: body("EmbeddingsRequest", embeddingsRequest),
           responses: {
             200: {
               ...json("A vector for each input, in their order", "EmbeddingList", { vectors: embeddingList }),
-              headers: { "x-quern-job-id": { schema: { type: "string" } } },
+              headers: { "x-quern-job-id": { schema: { type: "string" } }, ...replayed },
             },
-            ...errors(400, 403, 404, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -128,11 +129,13 @@ export function openApiDocument(): Json {
         post: {
           operationId: "createJob",
           summary: "Submit a job",
-          description: "Accepted jobs are kept until they end, and readable for a day after that.",
+          description:
+            "Accepted jobs are kept until they end, and readable until `expires_at` after that. docs/jobs.md says more.",
+          parameters: [idempotencyKey],
           requestBody: body("JobRequest", jobRequest),
           responses: {
-            202: json("The job", "Job", { queued: queuedJob }),
-            ...errors(400, 403, 404, 413, 422, 503),
+            202: { ...json("The job", "Job", { queued: queuedJob }), headers: replayed },
+            ...errors(400, 403, 404, 409, 410, 413, 422, 503),
           },
         },
         get: {
@@ -158,6 +161,27 @@ export function openApiDocument(): Json {
           responses: {
             200: json("The job", "Job", { queued: queuedJob, completed: completedJob, failed: failedJob }),
             ...errors(400, 403, 404, 503),
+          },
+        },
+        delete: {
+          operationId: "deleteJob",
+          summary: "Erase a job",
+          description:
+            "Nothing of it is kept: neither what was asked and answered, nor its events, nor its Idempotency-Key. One that runs is stopped.",
+          parameters: [jobId],
+          responses: { 200: json("It is gone", "DeletedJob"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/jobs/{id}/retry": {
+        post: {
+          operationId: "retryJob",
+          summary: "Ask again what a job asked that failed, was cancelled, or has expired",
+          description:
+            "A new job, without a deadline; `retried_from` names the old one, which stays as it is.",
+          parameters: [jobId, idempotencyKey],
+          responses: {
+            202: { ...json("The new job", "Job", { queued: queuedJob }), headers: replayed },
+            ...errors(400, 403, 404, 409, 410, 422, 503),
           },
         },
       },
@@ -193,7 +217,7 @@ export function openApiDocument(): Json {
               content: { "text/event-stream": { schema: ref("JobEvent"), example: jobEvents } },
             },
             204: { description: "The job has ended, and `Last-Event-ID` is its `end`" },
-            ...errors(400, 403, 404, 503),
+            ...errors(400, 403, 404, 410, 503),
           },
         },
       },
@@ -257,6 +281,14 @@ const ttlSeconds = {
     "Seconds after which the answer is of no use any more: then the job is stopped (docs/deadlines.md)",
   schema: { type: "number", exclusiveMinimum: 0 },
 };
+const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  description:
+    "The same key with the same body gets the same answer, from the same job; `idempotent-replayed: true` says that it is one",
+  schema: { type: "string", minLength: 1, maxLength: 255 },
+};
+const replayed = { "idempotent-replayed": { schema: { const: "true" } } };
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
 
 function ref(name: keyof typeof schemas): Json {
@@ -277,9 +309,10 @@ const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   400: "The request is at fault; `param` names the field",
   403: "Without API keys only this machine is answered",
   404: "There is no such thing, or it is not yours",
-  410: "Somebody cancelled the job before it ended",
+  409: "The first request of this Idempotency-Key is just being accepted; or the job is in no state for this",
+  410: "Somebody cancelled the job before it ended; or what is asked for is no longer kept",
   413: "The body is too large",
-  422: "Nine of ten such jobs would miss the deadline, as queue and workers stand",
+  422: "Nine of ten such jobs would miss the deadline, as queue and workers stand; or the Idempotency-Key is another request's",
   500: "It went wrong on our side",
   503: "Not just now; `Retry-After` says when to try again",
   504: "The job's deadline passed before it ended",

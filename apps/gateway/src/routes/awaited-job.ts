@@ -1,61 +1,56 @@
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
-import type { Endpoint, JobClass, JobRecord, JobRequest, NewJob } from "@quern/shared/contract/job";
+import type { JobRecord } from "@quern/shared/contract/job";
 import { deadlineWishOfHeader, TTL_HEADER } from "@quern/shared/openai/deadline";
 import { type EndpointResponse, toEndpointResponse } from "@quern/shared/openai/endpoint-response";
-import type { Response } from "express";
-import { admit } from "../admission/admit.ts";
-import { admitTimes } from "../admission/admit-times.ts";
-import { isServed } from "../admission/known-models.ts";
+import type { Request, Response } from "express";
 import { cancelJob } from "../dispatch/cancel-job.ts";
-import { submitJob } from "../dispatch/submit-job.ts";
+import { cancelWhenLeft } from "../dispatch/cancel-when-left.ts";
+import type { SubmittedJob } from "../dispatch/submit-job.ts";
 import { waitForEnd } from "../follow/wait-for-end.ts";
 import { clientGone } from "../http/client-gone.ts";
+import { IDEMPOTENCY_HEADER } from "../idempotency/keyed-request.ts";
+import { type AskedJob, acceptJob } from "./accept-job.ts";
 import { jobNotFound } from "./find-job.ts";
+import { nameJob } from "./reply-with-job.ts";
 import type { RouteContext } from "./route.ts";
-
-const MODEL_RETRY_AFTER_SECONDS = 5;
 
 /** A job whose caller waits for it. */
 export interface AwaitedJob {
-  job: NewJob;
-  /** Aborts when the caller hangs up, which cancels the job. */
+  job: SubmittedJob;
+  /** Aborts when the caller hangs up. */
   gone: AbortSignal;
 }
 
 /**
- * Accepts a request as a job like any other; the header `x-quern-job-id` of the response names it.
- * @throws QuernError `model_unavailable` when nobody could answer it soon, and as `admit` and `admitTimes` do.
+ * Accepts a request as a job like any other; the header `x-quern-job-id` of the response names it. A caller that hangs up
+ * cancels it, unless `whenLeft` says otherwise, or an Idempotency-Key that the caller will ask again.
+ * @throws QuernError as `acceptJob` does.
  */
 export async function submitAwaited(
   context: RouteContext,
+  request: Request,
   response: Response,
-  asked: { tenant: string; endpoint: Endpoint; class: JobClass; model: string; request: JobRequest },
+  { whenLeft, ...asked }: Omit<AskedJob, "metadata" | "deadline"> & { whenLeft: "cancel" | "run_on" },
 ): Promise<AwaitedJob> {
-  const { redis, queues, arrivals, retentionSeconds } = context;
-  const deadline = deadlineWishOfHeader(response.req.header(TTL_HEADER));
-  const known = await admit(context, asked.model, asked.request);
-  const { model } = known.description;
-  if (!isServed(known)) throw notServed(model);
+  const { redis, queues, retention, closing } = context;
   const gone = clientGone(response);
-  const { request } = asked;
-  using arrival = arrivals.begin(model, asked.class);
-  const times = await admitTimes(redis, known, arrival, { class: asked.class, request, deadline });
-  const job = await submitJob(redis, queues, { ...asked, model, metadata: {}, ...times });
-  response.locals.jobId = job.id;
-  response.setHeader("x-quern-job-id", job.id);
-  const cancel = () => void cancelJob(redis, queues, job, retentionSeconds).catch(() => {});
-  if (gone.aborted) cancel();
-  else gone.addEventListener("abort", cancel, { once: true });
+  const deadline = deadlineWishOfHeader(request.header(TTL_HEADER));
+  const accepted = await acceptJob(context, request, { ...asked, metadata: {}, deadline }, "refuse");
+  const job = nameJob(accepted, response);
+  const comesBack = request.header(IDEMPOTENCY_HEADER) !== undefined;
+  if (whenLeft === "cancel" && !comesBack) {
+    cancelWhenLeft(gone, closing, () => cancelJob(redis, queues, job, retention.jobSeconds[job.class]));
+  }
   return { job, gone };
 }
 
 /** Answers as the job's endpoint does, once it has ended. @throws QuernError what the job failed of. */
 export async function replyWhole(
-  { redis, hub, draining }: RouteContext,
+  { redis, hub, closing }: RouteContext,
   { job, gone }: AwaitedJob,
   response: Response,
 ): Promise<void> {
-  const record = await waitForEnd(hub, redis, job.id, AbortSignal.any([gone, draining]));
+  const record = await waitForEnd(hub, redis, job.id, AbortSignal.any([gone, closing]));
   if (gone.aborted) return;
   response.json(answerOf(record, job.id));
 }
@@ -85,13 +80,5 @@ export function deadlineExceeded(jobId: string): QuernError {
   return new QuernError(
     "deadline_exceeded",
     `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${jobId}`,
-  );
-}
-
-function notServed(model: string): QuernError {
-  return new QuernError(
-    "model_unavailable",
-    `no worker serves ${model} just now; try again soon, or queue the request with POST /v1/jobs`,
-    { retryAfterSeconds: MODEL_RETRY_AFTER_SECONDS },
   );
 }

@@ -17,12 +17,12 @@ export function cancelJobRoute({
   redis,
   queues,
   hub,
-  retentionSeconds,
+  retention,
 }: RouteContext): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const job = await findJob(redis, authenticate(request), request.params.id);
     response.locals.jobId = job.id;
-    await cancelJob(redis, queues, job, retentionSeconds);
+    await cancelJob(redis, queues, job, retention.jobSeconds[job.class]);
     const record = await waitForEnd(hub, redis, job.id, AbortSignal.timeout(STOP_WAIT_MS));
     if (record === null) throw jobNotFound(job.id);
     response.json(toJobObject(record, null));

@@ -15,12 +15,13 @@ export function completionsRoute(context: RouteContext): RequestHandler {
       drawSeed,
     });
     const endpoint = "/v1/completions";
-    const awaited = await submitAwaited(context, response, {
+    const awaited = await submitAwaited(context, request, response, {
       tenant,
       endpoint,
       ...asked,
       model,
       request: generation,
+      whenLeft: "cancel",
     });
     if (!stream) return replyWhole(context, awaited, response);
     const { id: jobId, model: servedModel, createdAtMs } = awaited.job;

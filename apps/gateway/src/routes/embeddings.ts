@@ -10,11 +10,12 @@ export function embeddingsRoute(context: RouteContext): RequestHandler {
     const { tenant } = authenticate(request);
     const { embedding, ...asked } = parseEmbeddingsRequest(request.body);
     const endpoint = "/v1/embeddings";
-    const awaited = await submitAwaited(context, response, {
+    const awaited = await submitAwaited(context, request, response, {
       tenant,
       endpoint,
       ...asked,
       request: embedding,
+      whenLeft: "cancel",
     });
     return replyWhole(context, awaited, response);
   };

@@ -12,7 +12,7 @@ import type { RouteContext } from "./route.ts";
 
 /** `GET /v1/jobs/{id}`; with `?wait=<seconds>` it answers when the job has ended, or as it is when the time is up. */
 export function getJobRoute(context: RouteContext): RequestHandler<{ id: string }> {
-  const { redis, hub, draining } = context;
+  const { redis, hub, closing } = context;
   return async (request, response) => {
     const caller = authenticate(request);
     const { wait } = parseOrRefuse(jobQuerySchema, request.query);
@@ -24,7 +24,7 @@ export function getJobRoute(context: RouteContext): RequestHandler<{ id: string 
         hub,
         redis,
         record.id,
-        AbortSignal.any([timeUp, draining, clientGone(response)]),
+        AbortSignal.any([timeUp, closing, clientGone(response)]),
       );
       if (ended === null) throw jobNotFound(record.id);
       record = ended;

@@ -7,11 +7,12 @@ export const healthzRoute: RequestHandler = (_request, response) => {
 };
 
 /** `GET /readyz`: it can accept work. Whoever sends requests asks this; the reasons say why not. */
-export function readyzRoute({ redis, draining }: RouteContext): RequestHandler {
+export function readyzRoute({ evictionWatch, draining }: RouteContext): RequestHandler {
   return async (_request, response) => {
     const reasons = draining.aborted ? ["draining"] : [];
-    const answered = await redis.ping().catch(() => null);
-    if (answered === null) reasons.push("redis_unavailable");
+    const fault = await evictionWatch.look().catch(() => "away" as const);
+    if (fault === "away") reasons.push("redis_unavailable");
+    else if (fault !== null) reasons.push("redis_evicts");
     const ready = reasons.length === 0;
     response.status(ready ? 200 : 503).json({ status: ready ? "ready" : "not_ready", reasons });
   };

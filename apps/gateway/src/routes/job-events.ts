@@ -2,10 +2,10 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { isTerminal } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { toChatUsage } from "@quern/shared/openai/chat-response";
-import { readEvents } from "@quern/shared/redis/event-stream";
+import { readEventsPage } from "@quern/shared/redis/event-stream";
 import type { Request, RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
-import { followEvents } from "../follow/follow-events.ts";
+import { eventsExpired, followEvents } from "../follow/follow-events.ts";
 import { clientGone } from "../http/client-gone.ts";
 import { SseWriter } from "../http/sse-writer.ts";
 import { findJob } from "./find-job.ts";
@@ -17,19 +17,24 @@ const EVENT_ID = /^\d+-\d+$/;
 /**
  * `GET /v1/jobs/{id}/events`: the job's token events as server-sent events, from the beginning or after
  * `Last-Event-ID`, live or afterwards. The stream ends with `end`; one that breaks off before can be taken up again.
- * Who has seen the `end` gets 204.
+ * Who has seen the `end` gets 204, and 410 who comes when the events are no longer kept.
  */
-export function jobEventsRoute({ redis, hub, draining }: RouteContext): RequestHandler<{ id: string }> {
+export function jobEventsRoute({
+  redis,
+  hub,
+  closing,
+}: Pick<RouteContext, "redis" | "hub" | "closing">): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const { id, state } = await findJob(redis, authenticate(request), request.params.id);
     response.locals.jobId = id;
     const afterId = lastEventIdOf(request);
-    if (isTerminal(state) && (await readEvents(redis, id, afterId)).length === 0) {
+    if (isTerminal(state) && (await readEventsPage(redis, id, afterId, 1)).length === 0) {
+      if ((await readEventsPage(redis, id, null, 1)).length === 0) throw eventsExpired(id);
       // Browsers reconnect whenever a stream ends, this one too; No Content tells them that there is no more.
       response.status(204).end();
       return;
     }
-    const stop = AbortSignal.any([clientGone(response), draining]);
+    const stop = AbortSignal.any([clientGone(response), closing]);
     using writer = new SseWriter(response, stop);
     await writer.retry(RECONNECT_AFTER_MS);
     for await (const { id: eventId, event } of followEvents(hub, redis, id, afterId, stop)) {

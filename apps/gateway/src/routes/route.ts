@@ -1,6 +1,8 @@
+import type { Retention } from "@quern/shared/process/retention";
 import type { Redis } from "ioredis";
 import type { Admission } from "../admission/admit.ts";
 import type { WebhookRules } from "../admission/admit-webhook.ts";
+import type { EvictionWatch } from "../admission/eviction-watch.ts";
 import type { JobQueues } from "../dispatch/job-queues.ts";
 import type { Arrivals } from "../estimate/arrivals.ts";
 import type { EventHub } from "../follow/event-hub.ts";
@@ -11,8 +13,13 @@ export interface RouteContext extends Admission {
   queues: JobQueues;
   hub: EventHub;
   arrivals: Arrivals;
-  retentionSeconds: number;
   webhookRules: WebhookRules;
-  /** Aborts when the gateway drains: whoever waits is answered as things stand. */
+  evictionWatch: EvictionWatch;
+  retention: Retention;
+  /** How long an Idempotency-Key is kept. */
+  idempotencySeconds: number;
+  /** Aborts when the gateway drains: it finishes what it does, and accepts no more jobs. */
   draining: AbortSignal;
+  /** Aborts when its time is up: whoever waits is answered as things stand. */
+  closing: AbortSignal;
 }

@@ -16,13 +16,13 @@ interface Chunks {
 
 /** The job's answer as OpenAI streams it. What goes wrong is told in the stream, which ends with `[DONE]` in any case. */
 export async function streamAnswer(
-  { redis, hub, draining }: RouteContext,
+  { redis, hub, closing }: RouteContext,
   { job, gone }: AwaitedJob,
   chunks: Chunks,
   response: Response,
 ): Promise<void> {
   using writer = new SseWriter(response, gone);
-  const stop = AbortSignal.any([gone, draining]);
+  const stop = AbortSignal.any([gone, closing]);
   let ended = false;
   try {
     for await (const { event } of followEvents(hub, redis, job.id, null, stop)) {

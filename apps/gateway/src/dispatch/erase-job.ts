@@ -1,0 +1,15 @@
+import type { JobRecord } from "@quern/shared/contract/job";
+import { CANCEL_CHANNEL } from "@quern/shared/contract/names";
+import { eraseJob as eraseRecord } from "@quern/shared/redis/erase-job";
+import type { Redis } from "ioredis";
+import type { JobQueues } from "./job-queues.ts";
+
+/**
+ * Erases a job at once, whatever its state. Nothing that its worker still writes is kept; it is told to stop, and would
+ * notice at its next write.
+ */
+export async function eraseJob(redis: Redis, queues: JobQueues, job: JobRecord): Promise<void> {
+  const state = await eraseRecord(redis, job);
+  if (state === "running") await redis.publish(CANCEL_CHANNEL, job.id);
+  await queues.remove(job);
+}

@@ -1,0 +1,82 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type { Endpoint, JobClass, JobRequest, Metadata } from "@quern/shared/contract/job";
+import type { WebhookTarget } from "@quern/shared/contract/webhook";
+import type { DeadlineWish } from "@quern/shared/openai/deadline";
+import { retentionOf } from "@quern/shared/process/retention";
+import type { Request } from "express";
+import { admit } from "../admission/admit.ts";
+import { admitTimes } from "../admission/admit-times.ts";
+import { isServed } from "../admission/known-models.ts";
+import { submitJob } from "../dispatch/submit-job.ts";
+import { type AcceptedJob, acceptOnce } from "../idempotency/accept-once.ts";
+import { IDEMPOTENCY_HEADER, keyedRequestOf } from "../idempotency/keyed-request.ts";
+import type { RouteContext } from "./route.ts";
+
+const MODEL_RETRY_AFTER_SECONDS = 5;
+
+/** What a valid request asks for. */
+export interface AskedJob {
+  tenant: string;
+  endpoint: Endpoint;
+  class: JobClass;
+  /** By any of its names. */
+  model: string;
+  request: JobRequest;
+  metadata: Metadata;
+  deadline: DeadlineWish;
+  webhook?: WebhookTarget | null;
+  /** The job that it repeats. */
+  retriedFrom?: string;
+}
+
+/**
+ * Admits a request and submits it as a job, once under its Idempotency-Key.
+ * @param whileUnserved `queue`: it may wait for a worker of its model to come; `refuse`: somebody waits for the answer.
+ * @throws QuernError `draining`, `redis_evicts`, `model_unavailable`, and as `admit`, `admitTimes` and `acceptOnce` do.
+ */
+export async function acceptJob(
+  context: RouteContext,
+  request: Request<{ id: string }> | Request,
+  { deadline, ...asked }: AskedJob,
+  whileUnserved: "queue" | "refuse",
+): Promise<AcceptedJob> {
+  const { redis, queues, arrivals, retention, draining, evictionWatch } = context;
+  if (draining.aborted) throw goingAway();
+  await evictionWatch.refuse();
+  const keyed = keyedRequestOf(request.header(IDEMPOTENCY_HEADER), {
+    tenant: asked.tenant,
+    method: request.method,
+    path: request.path,
+    body: request.body,
+  });
+  const kept = {
+    keptSeconds: context.idempotencySeconds,
+    retentionSeconds: retention.jobSeconds[asked.class],
+  };
+  return acceptOnce(redis, keyed, kept, async (jobId) => {
+    const known = await admit(context, asked.model, asked.request);
+    const { model } = known.description;
+    if (whileUnserved === "refuse" && !isServed(known)) throw notServed(model);
+    using arrival = arrivals.begin(model, asked.class);
+    const times = await admitTimes(redis, known, arrival, { ...asked, deadline });
+    return await submitJob(redis, queues, jobId, {
+      ...asked,
+      model,
+      ...times,
+      ...retentionOf(retention, asked.class),
+      idempotencyKeyHash: keyed?.keyHash ?? null,
+    });
+  });
+}
+
+function goingAway(): QuernError {
+  return new QuernError("draining", "this gateway is going away and accepts no more jobs; try another one");
+}
+
+function notServed(model: string): QuernError {
+  return new QuernError(
+    "model_unavailable",
+    `no worker serves ${model} just now; try again soon, or queue the request with POST /v1/jobs`,
+    { retryAfterSeconds: MODEL_RETRY_AFTER_SECONDS },
+  );
+}
