@@ -11,7 +11,10 @@ let cluster: Cluster;
 let client: OpenAI;
 beforeAll(async () => {
   endless = await writeEndlessModel();
-  cluster = await startCluster({ workers: [{ ...endless.worker, slots: 2 }] });
+  cluster = await startCluster({
+    workers: [{ ...endless.worker, slots: 2 }],
+    redis: { kind: "process" },
+  });
   client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: "unused", maxRetries: 0 });
 });
 afterAll(async () => {
@@ -121,6 +124,24 @@ test("callers that hang up at any moment, before their job was accepted too, lea
     return data.every(({ status }) => status !== "running" && status !== "queued");
   });
   await until(async () => (await busySlots()) === 0);
+});
+
+test("a caller that hangs up while Redis is away has cancelled its job when it is back", async () => {
+  const hangUp = new AbortController();
+  const { id } = await runningAfter(() =>
+    ask(cluster.url, tale({ stream: true }), hangUp.signal)
+      .then((reply) => reply.text())
+      .catch(() => {}),
+  );
+  process.kill(cluster.redis.pid as number, "SIGSTOP");
+  try {
+    hangUp.abort();
+    // The gateway has noticed, and found nobody to tell, once its log says that the request was cut off.
+    await until(async () => cluster.gateways[0]?.output().includes(id));
+  } finally {
+    process.kill(cluster.redis.pid as number, "SIGCONT");
+  }
+  expect((await endedJob(cluster.url, id)).status).toBe("cancelled");
 });
 
 test("when the gateway itself is killed nobody cancels: the job ends, and has its answer", async () => {

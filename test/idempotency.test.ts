@@ -86,21 +86,22 @@ function contentOf(stream: string): string {
 }
 
 test("200 requests with one key over two gateways make one job", async () => {
-  const replies = await Promise.all(
-    Array.from({ length: 200 }, (_, at) => post(urls[at % 2] ?? "", "/v1/jobs", "hammer", jobBody("hammer"))),
+  const ids = await Promise.all(
+    Array.from({ length: 200 }, (_, at) =>
+      until(async () => {
+        const reply = await post(urls[at % 2] ?? "", "/v1/jobs", "hammer", jobBody("hammer"));
+        const body = (await reply.json()) as { id: string; error?: { code: string } };
+        if (reply.status === 202) return body.id;
+        // 503: so many at once may take a busy machine longer than Redis is waited for.
+        expect(["idempotency_in_flight", "redis_unavailable"]).toContain(body.error?.code);
+        expect(reply.headers.get("retry-after")).toBe("1");
+        return null;
+      }),
+    ),
   );
-  const ids = new Set<string>();
-  for (const reply of replies) {
-    const body = (await reply.json()) as { id: string; error?: { code: string } };
-    if (reply.status === 202) ids.add(body.id);
-    else {
-      expect(reply.status).toBe(409);
-      expect(body.error?.code).toBe("idempotency_in_flight");
-      expect(reply.headers.get("retry-after")).toBe("1");
-    }
-  }
-  expect(ids.size).toBe(1);
-  expect((await jobsMarked("hammer")).map(({ id }) => id)).toEqual([...ids]);
+  const [id] = ids;
+  expect(new Set(ids)).toEqual(new Set([id]));
+  expect((await jobsMarked("hammer")).map((job) => job.id)).toEqual([id]);
 });
 
 test("the same key with another body is refused; the order of fields is none of its business", async () => {

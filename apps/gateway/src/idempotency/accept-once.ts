@@ -2,6 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { httpStatusOf } from "@quern/shared/openai/error-body";
 import { type KeyedRequest, reserveKey, settleKey } from "@quern/shared/redis/idempotency";
 import { readJob } from "@quern/shared/redis/job-store";
+import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { Redis } from "ioredis";
 import { newJobId } from "../dispatch/job-id.ts";
 import type { SubmittedJob } from "../dispatch/submit-job.ts";
@@ -57,7 +58,9 @@ export async function acceptOnce(
         await settle("accepted");
         return { job, replayed: false };
       } catch (error) {
-        await settle(reservation.kind === "reserved" && isRefusal(error) ? "refused" : "unclear");
+        const settled = settle(reservation.kind === "reserved" && isRefusal(error) ? "refused" : "unclear");
+        // A caller is told within a second that Redis is away, which leaves no time to ask it once more.
+        if (!isRedisAway(error)) await settled;
         throw error;
       }
     }
