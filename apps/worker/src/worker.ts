@@ -79,7 +79,8 @@ async function startWorker(
   await using started = new AsyncDisposableStack();
   const redis = connectRedis(config.redisUrl, "work", events.redisError);
   started.defer(() => redis.disconnect());
-  await refuseEviction(redis);
+  // Redis may be long in coming, and the worker told to stop before.
+  await Promise.race([refuseEviction(redis), rejectedWhenAborted(stop)]);
   // Later it is said, and no more: its jobs are as safe as they were, and undone if it ended over this.
   redis.on("ready", () => void refuseEviction(redis).catch(events.redisUnfit));
   const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
@@ -212,6 +213,11 @@ function describeModel(
     thinking,
     fileBytes,
   };
+}
+
+async function rejectedWhenAborted(signal: AbortSignal): Promise<never> {
+  await aborted(signal);
+  throw signal.reason;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
