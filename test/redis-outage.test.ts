@@ -54,6 +54,16 @@ async function refusedWith503(): Promise<void> {
   expect((await fetch(`${cluster.url}/readyz`)).status).toBe(503);
 }
 
+test("a gateway that is told to stop while Redis is away ends in order", async () => {
+  await cluster.startGateway();
+  process.kill(server.pid as number, "SIGKILL");
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).status === 503);
+  expect(await cluster.gateways.at(-1)?.kill("SIGTERM")).toBe(0);
+  await server[Symbol.asyncDispose]();
+  server = await startRedis({ kind: "process", port, dataDir });
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
+});
+
 test("a job that runs when Redis is killed ends once Redis is back, and its stream is whole", async () => {
   const { id } = await submitJob(cluster.url, body(6_000));
   const stream = (async () => Array.fromAsync(readSse(await fetch(`${cluster.url}/v1/jobs/${id}/events`))))();

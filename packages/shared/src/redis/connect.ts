@@ -15,6 +15,9 @@ function retryDelayMs(attempt: number): number {
   return Math.min(100 * 2 ** attempt, 2_000);
 }
 
+/** ioredis waits this long for a connection to close, one too that is gone already: then it only holds up the process. */
+const DISCONNECT_TIMEOUT_MS = 500;
+
 const OPTIONS = {
   request: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: REQUEST_TIMEOUT_MS },
   work: { maxRetriesPerRequest: null },
@@ -30,6 +33,7 @@ export function connectRedis(
   const redis = new Redis(url, {
     ...OPTIONS[purpose],
     connectTimeout: 2_000,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     retryStrategy: retryDelayMs,
   });
   redis.on("error", onError);
