@@ -1,4 +1,4 @@
-import { type Cluster, startCluster, until } from "@quern/testing/cluster";
+import { type Cluster, startCluster, startReadyGateway, until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
 import { callApi, endedJob, type Job, readSse } from "@quern/testing/jobs-api";
 import OpenAI from "openai";
@@ -145,7 +145,7 @@ test("a caller that hangs up while Redis is away has cancelled its job when it i
 });
 
 test("when the gateway itself is killed nobody cancels: the job ends, and has its answer", async () => {
-  const url = await cluster.startGateway();
+  const url = await startReadyGateway(cluster);
   const { id } = await runningAfter(() =>
     ask(url, tale({ max_tokens: 4_000 }))
       .then((reply) => reply.text())

@@ -2,7 +2,7 @@ import { eventsKey, jobKey } from "@quern/shared/contract/names";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { reserveKey } from "@quern/shared/redis/idempotency";
 import { createJob } from "@quern/shared/redis/job-store";
-import { type Cluster, startCluster, until } from "@quern/testing/cluster";
+import { type Cluster, startCluster, startReadyGateway, until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
 import { callApi, endedJob, type Job } from "@quern/testing/jobs-api";
 import type { Redis } from "ioredis";
@@ -20,7 +20,7 @@ let redis: Redis;
 beforeAll(async () => {
   endless = await writeEndlessModel();
   cluster = await startCluster({ workers: [{ slots: 4 }, { ...endless.worker, slots: 2 }] });
-  urls = [cluster.url, await cluster.startGateway()];
+  urls = [cluster.url, await startReadyGateway(cluster)];
   redis = connectRedis(cluster.redis.url, "work", () => {});
 });
 afterAll(async () => {
@@ -164,7 +164,7 @@ test("a caller that comes back with its key gets the answer it hung up on", asyn
 
 test("a gateway that is killed in the middle of it makes no second job", async () => {
   const keys = Array.from({ length: 40 }, (_, at) => `killed-${at}`);
-  const url = await cluster.startGateway();
+  const url = await startReadyGateway(cluster);
   const asked = keys.map((key) => post(url, "/v1/jobs", key, jobBody(key)).catch(() => null));
   await Promise.race(asked);
   await cluster.gateways.at(-1)?.kill("SIGKILL");

@@ -152,6 +152,13 @@ export async function stopProcess(started: ClusterProcess): Promise<void> {
   clearTimeout(patience);
 }
 
+/** Another gateway, once it can accept jobs: it answers before it has reached Redis. */
+export async function startReadyGateway(cluster: Cluster): Promise<string> {
+  const url = await cluster.startGateway();
+  await until(async () => (await fetch(`${url}/readyz`)).ok);
+  return url;
+}
+
 /** Asks again and again until the condition holds; the test's own time-out ends it otherwise. */
 export async function until<Value>(
   condition: () => Promise<Value | null | undefined | false>,
