@@ -1,5 +1,6 @@
 import { type JobClass, QUEUE_NAMES, type QueueName } from "@quern/shared/contract/job";
 import { queuePrefix } from "@quern/shared/contract/names";
+import { loadScript, runScript } from "@quern/shared/redis/script";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -16,6 +17,10 @@ export interface ReferencedJob {
  */
 export type ReferenceState = "leased" | "unleased" | "none";
 
+const FIND = loadScript("find_reference.lua");
+/** What the script says of one queue. */
+type Place = "missing" | "finished" | "unleased" | "leased";
+
 /** The BullMQ side of jobs, seen from outside: of one job a few reads by key, however long its queue is. */
 export class JobReferences {
   readonly #redis: Redis;
@@ -28,16 +33,17 @@ export class JobReferences {
   }
 
   async find(job: ReferencedJob): Promise<ReferenceState> {
-    const places = Object.values(await this.#look(job));
+    const places = await this.#look(job);
     if (places.includes("leased")) return "leased";
     return places.includes("unleased") ? "unleased" : "none";
   }
 
   /** Puts a reference into the queue of the job's class, in place of finished ones. One that is there stays. */
   async put(job: ReferencedJob): Promise<void> {
-    for (const [name, place] of Object.entries(await this.#look(job))) {
-      if (place === "leased" || place === "unleased") return;
-      if (place === "finished") await this.#queue(job.model, name as QueueName).remove(job.id);
+    const places = await this.#look(job);
+    if (places.includes("leased") || places.includes("unleased")) return;
+    for (const [at, name] of QUEUE_NAMES.entries()) {
+      if (places[at] === "finished") await this.#queue(job.model, name).remove(job.id);
     }
     await this.#queue(job.model, job.class).add("generate", { jobId: job.id }, { jobId: job.id });
   }
@@ -51,19 +57,13 @@ export class JobReferences {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close().catch(this.#onError)));
   }
 
-  /** All of a model's queues at one moment: a job that changes its queue is in one of them. */
-  async #look({ id, model }: ReferencedJob): Promise<Record<QueueName, Place>> {
-    const look = this.#redis.multi();
-    for (const name of QUEUE_NAMES) {
+  /** Of one moment, in the order of `QUEUE_NAMES`. */
+  async #look({ id, model }: ReferencedJob): Promise<Place[]> {
+    const keys = QUEUE_NAMES.flatMap((name) => {
       const key = `${queuePrefix(model)}:${name}:${id}`;
-      look.hmget(key, "name", "finishedOn").exists(`${key}:lock`);
-    }
-    const values = ((await look.exec()) ?? []).map(([error, reply]) => {
-      if (error) throw error;
-      return reply;
+      return [key, `${key}:lock`];
     });
-    const placeAt = (at: number) => placeOf(values[2 * at] as (string | null)[], values[2 * at + 1] === 1);
-    return { interactive: placeAt(0), batch: placeAt(1), suspects: placeAt(2) };
+    return (await runScript(this.#redis, FIND, keys, [])) as Place[];
   }
 
   #queue(model: string, name: QueueName): Queue {
@@ -75,12 +75,4 @@ export class JobReferences {
     this.#queues.set(key, queue);
     return queue;
   }
-}
-
-type Place = "missing" | "finished" | "unleased" | "leased";
-
-function placeOf([name, finishedOn]: (string | null)[], locked: boolean): Place {
-  if (name == null) return "missing";
-  if (finishedOn != null) return "finished";
-  return locked ? "leased" : "unleased";
 }

@@ -1,36 +1,10 @@
-import type { JobClass } from "@quern/shared/contract/job";
-import { isTerminal, type JobState } from "@quern/shared/contract/lifecycle";
-import { jobKey } from "@quern/shared/contract/names";
+import { isTerminal } from "@quern/shared/contract/lifecycle";
 import { confirmJob, type HandBack, handBackJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import type { Mend } from "../events.ts";
 import type { JobReferences } from "../queue/job-references.ts";
 import type { LiveEntry } from "./live-pages.ts";
-
-/** What of a live job's record says where it should be. */
-export interface Standing {
-  state: JobState;
-  attempt: number;
-  model: string;
-  class: JobClass;
-  hasWebhook: boolean;
-  claimedAtMs: number | null;
-}
-
-/** null: there is no record. */
-export async function readStanding(redis: Redis, jobId: string): Promise<Standing | null> {
-  const fields = ["state", "attempt", "model", "class", "webhook", "claimedAtMs"];
-  const [state, attempt, model, jobClass, webhook, claimedAtMs] = await redis.hmget(jobKey(jobId), ...fields);
-  if (state == null || model == null) return null;
-  return {
-    state: state as JobState,
-    attempt: Number(attempt),
-    model,
-    class: (jobClass ?? "interactive") as JobClass,
-    hasWebhook: webhook != null,
-    claimedAtMs: claimedAtMs == null ? null : Number(claimedAtMs),
-  };
-}
+import { readStandings, type Standing } from "./standing.ts";
 
 /**
  * Puts a job that has not ended back where it belongs when its queues know nothing of it: Redis lost its last second,
@@ -50,8 +24,8 @@ export async function mendJob(
   const reference = await references.find(job);
   if (reference === "unleased" && before.state === "running") return "unleased";
   if (reference !== "none") return "fine";
-  const now = await readStanding(redis, entry.id);
-  if (now === null || isTerminal(now.state)) return "fine";
+  const [now] = await readStandings(redis, [entry.id]);
+  if (now == null || isTerminal(now.state)) return "fine";
   if (now.state !== before.state || now.attempt !== before.attempt) return "fine";
 
   if (now.state === "running") {

@@ -4,8 +4,9 @@ import type { SchedulerEvents } from "../events.ts";
 import type { DeliveryQueue } from "../queue/delivery-queue.ts";
 import type { JobReferences } from "../queue/job-references.ts";
 import type { LiveEntry } from "./live-pages.ts";
-import { mendJob, readStanding } from "./mend-job.ts";
+import { mendJob } from "./mend-job.ts";
 import { settle } from "./settlement.ts";
+import type { Standing } from "./standing.ts";
 
 /** A submitter needs less than that from the index of live jobs to the queue. */
 const MEND_AFTER_MS = 5_000;
@@ -29,9 +30,9 @@ export interface SweepContext {
 export async function sweepEntry(
   { redis, references, deliveries, events }: SweepContext,
   entry: LiveEntry,
+  standing: Standing | null,
   nowMs: number,
 ): Promise<"seen" | "unleased"> {
-  const standing = await readStanding(redis, entry.id);
   if (standing === null || isTerminal(standing.state)) {
     await settle(redis, deliveries, events, entry);
     return "seen";

@@ -21,6 +21,8 @@ import { DELIVERY_QUEUE, DeliveryQueue } from "../queue/delivery-queue.ts";
 import { JobReferences } from "../queue/job-references.ts";
 import { expireDue } from "./expire-due.ts";
 import { livePages } from "./live-pages.ts";
+import { mendJob } from "./mend-job.ts";
+import { readStandings } from "./standing.ts";
 import { type SweepContext, sweepEntry } from "./sweep-entry.ts";
 
 // Every test leaves a job as some death leaves it, and looks at what a sweep makes of it. Real Redis, real BullMQ.
@@ -114,7 +116,13 @@ async function sweep(laterMs = HOUR_MS): Promise<string[]> {
   const outcomes: string[] = [];
   for await (const page of livePages(redis)) {
     const nowMs = (await redisNowMs(redis)) + laterMs;
-    for (const entry of page) outcomes.push(await sweepEntry(context, entry, nowMs));
+    const standings = await readStandings(
+      redis,
+      page.map(({ id }) => id),
+    );
+    for (const [at, entry] of page.entries()) {
+      outcomes.push(await sweepEntry(context, entry, standings[at] ?? null, nowMs));
+    }
   }
   return outcomes;
 }
@@ -236,6 +244,24 @@ test("a job that a worker has a lease of is never touched", async () => {
   expect(told).toEqual([]);
   expect(await readJob(redis, job.id)).toMatchObject({ state: "running", attempt: 1 });
   expect(await stateInQueue(job.id)).toBe("active");
+});
+
+test("a job that moved on while its queues were looked at is not touched", async () => {
+  const job = await submitted("entered");
+  await confirmJob(redis, job);
+  const [queued] = await readStandings(redis, [job.id]);
+  if (queued == null) throw new Error("the job is not there");
+  const entry = { id: job.id, tenant: job.tenant, acceptedAtMs: 1 };
+  // No queue knows it, but meanwhile a worker claimed it, and another one took it over.
+  for (const _ of [1, 2]) {
+    await claimJob(redis, job.id, 2_000);
+    expect(await mendJob(redis, references, entry, queued, 3_000)).toBe("fine");
+  }
+  expect(await mendJob(redis, references, entry, { ...queued, state: "running", attempt: 1 }, 3_000)).toBe(
+    "fine",
+  );
+  expect(await readJob(redis, job.id)).toMatchObject({ state: "running", attempt: 2 });
+  expect(await stateInQueue(job.id)).toBe("unknown");
 });
 
 test("a job that waits is never touched, however long", async () => {

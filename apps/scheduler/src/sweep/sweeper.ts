@@ -5,6 +5,7 @@ import type { AskedJobs } from "./asked-jobs.ts";
 import { expireDue } from "./expire-due.ts";
 import { type LiveEntry, livePages } from "./live-pages.ts";
 import { settle } from "./settlement.ts";
+import { readStandings } from "./standing.ts";
 import { type SweepContext, sweepEntry } from "./sweep-entry.ts";
 
 /** Between two walks through all live jobs, and between two tries to become the one that sweeps. */
@@ -85,10 +86,12 @@ export class Sweeper {
   async #sweepPage(page: LiveEntry[], unleased: Set<string>): Promise<void> {
     const { redis, events } = this.#context;
     const nowMs = await redisNowMs(redis);
+    const ids = page.map(({ id }) => id);
+    const standings = await readStandings(redis, ids);
     await Promise.all(
-      page.map((entry) =>
+      page.map((entry, at) =>
         this.#guarded(entry.id, async () => {
-          if ((await sweepEntry(this.#context, entry, nowMs)) === "seen") return;
+          if ((await sweepEntry(this.#context, entry, standings[at] ?? null, nowMs)) === "seen") return;
           unleased.add(entry.id);
           if (!this.#told.has(entry.id)) events.jobUnleased(entry.id, nowMs - entry.acceptedAtMs);
         }),

@@ -1,0 +1,43 @@
+import type { JobClass } from "@quern/shared/contract/job";
+import type { JobState } from "@quern/shared/contract/lifecycle";
+import { jobKey } from "@quern/shared/contract/names";
+import type { Redis } from "ioredis";
+
+/** What of a live job's record says where it should be. */
+export interface Standing {
+  state: JobState;
+  attempt: number;
+  model: string;
+  class: JobClass;
+  hasWebhook: boolean;
+  /** When its current attempt began, by Redis' clock. */
+  claimedAtMs: number | null;
+}
+
+const FIELDS = ["state", "attempt", "model", "class", "webhook", "claimedAtMs"];
+
+/** In the order of the ids; null: there is no record. */
+export async function readStandings(redis: Redis, jobIds: string[]): Promise<(Standing | null)[]> {
+  const pipeline = redis.pipeline();
+  for (const id of jobIds) pipeline.hmget(jobKey(id), ...FIELDS);
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, values]) => {
+    if (error) throw error;
+    return toStanding(values as (string | null)[]);
+  });
+}
+
+function toStanding([state, attempt, model, jobClass, webhook, claimedAtMs]: (
+  | string
+  | null
+)[]): Standing | null {
+  if (state == null || model == null) return null;
+  return {
+    state: state as JobState,
+    attempt: Number(attempt),
+    model,
+    class: (jobClass ?? "interactive") as JobClass,
+    hasWebhook: webhook != null,
+    claimedAtMs: claimedAtMs == null ? null : Number(claimedAtMs),
+  };
+}
