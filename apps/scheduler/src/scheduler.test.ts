@@ -79,7 +79,7 @@ async function endedJob(
   await enterLiveJob(redis, job);
   await confirmJob(redis, job);
   await cancelJob(redis, job.id, { retentionSeconds: 600 }, Date.now());
-  await settleEnded(redis, job, { state: "cancelled", usage: null });
+  await settleEnded(redis, job);
   return job;
 }
 

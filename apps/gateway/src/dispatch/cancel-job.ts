@@ -10,7 +10,7 @@ import type { JobQueues, QueuedJob } from "./job-queues.ts";
 export async function cancelJob(
   redis: Redis,
   queues: JobQueues,
-  job: QueuedJob & Pick<NewJob, "tenant" | "deadlineAtMs"> & { webhook?: object | null },
+  job: QueuedJob & Pick<NewJob, "tenant" | "deadlineAtMs">,
   retentionSeconds: number,
 ): Promise<void> {
   const outcome = await cancelRecord(redis, job.id, { retentionSeconds }, Date.now());
@@ -19,7 +19,7 @@ export async function cancelJob(
     // Best effort: an entry that stays drops out when it is due.
     await dropDeadline(redis, job).catch(() => {});
     // Likewise: a scheduler finds the job that stays unsettled.
-    await settleEnded(redis, job, { state: "cancelled", usage: null }).catch(() => {});
+    await settleEnded(redis, job).catch(() => {});
   }
   if (outcome === "asked") await redis.publish(CANCEL_CHANNEL, job.id);
 }

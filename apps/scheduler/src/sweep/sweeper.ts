@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { redisNowMs } from "@quern/shared/redis/deadlines";
+import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { TimedLock } from "@quern/shared/redis/timed-lock";
 import type { AskedJobs } from "./asked-jobs.ts";
 import { expireDue } from "./expire-due.ts";
@@ -12,6 +13,7 @@ import { type SweepContext, sweepEntry } from "./sweep-entry.ts";
 const ROUND_INTERVAL_MS = 1_000;
 /** Between two pages: at most 2,000 jobs a second are looked at, which takes a few percent of a Redis. */
 const PAGE_INTERVAL_MS = 100;
+const MAX_BROKEN_TOLD = 10_000;
 
 /**
  * Sees to it that every accepted job gets to its end and what follows from it, whoever died on the way. One of all
@@ -29,6 +31,8 @@ export class Sweeper {
   #dutiesDoneAtMs = 0;
   /** Jobs that run without a lease and were told of already. */
   #told = new Set<string>();
+  /** Jobs that could not be swept and were told of already: each is tried again each round. */
+  readonly #broken = new Set<string>();
 
   constructor(context: SweepContext, lock: TimedLock, asked: AskedJobs) {
     this.#context = context;
@@ -101,7 +105,12 @@ export class Sweeper {
 
   /** One job that can't be swept leaves the others to be. */
   async #guarded(jobId: string, act: () => Promise<void>): Promise<void> {
-    await act().catch((error: Error) => this.#context.events.sweepBroke(jobId, error));
+    const { events } = this.#context;
+    await act().catch((error: Error) => {
+      if (isRedisAway(error)) events.redisError(error);
+      else if (!this.#broken.has(jobId)) events.sweepBroke(jobId, error);
+      if (this.#broken.size < MAX_BROKEN_TOLD) this.#broken.add(jobId);
+    });
   }
 
   /** Until the next round is due, or somebody asks. */

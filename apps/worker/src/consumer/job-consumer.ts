@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { QueueName } from "@quern/shared/contract/job";
 import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
 import { claimJob, readJobDemand } from "@quern/shared/redis/job-store";
-import { askToSettle } from "@quern/shared/redis/live-jobs";
+import { settleEnded } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 import type { WorkerEvents } from "../events.ts";
@@ -13,7 +13,6 @@ import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { startAttemptSpans } from "./job-spans.ts";
 import { type Lease, LeaseQueue } from "./lease-queue.ts";
 import type { RunningJobs, StopReason } from "./running-jobs.ts";
-import { settleOutcome } from "./settle-outcome.ts";
 import type { Hold, PoolJob, SlotPool } from "./slot-pool.ts";
 import { SuspectDuty } from "./suspect-duty.ts";
 import { SuspectQueue } from "./suspect-queue.ts";
@@ -187,8 +186,9 @@ export class JobConsumer {
     // Best effort: an entry that stays drops out when it is due.
     if (end !== "queued" && end !== "suspect" && end !== "lost") {
       await dropDeadline(redis, record).catch(events.redisError);
+      // Likewise: a scheduler finds the job that stays unsettled.
+      await settleEnded(redis, record).catch(events.redisError);
     }
-    await settleOutcome(redis, record, outcome).catch(events.redisError);
     measured.end(outcome, this.#load());
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());
@@ -209,7 +209,7 @@ export class JobConsumer {
     if (expiry.kind === "expired") {
       events.jobExpired(jobId);
       // Best effort: a scheduler finds the job that stays unsettled.
-      await askToSettle(redis, expiry.job).catch(events.redisError);
+      await settleEnded(redis, expiry.job).catch(events.redisError);
     }
     if (kind === "expired" || kind === "ended") return "expired";
     // `early`: Redis' clock was set back just now. Whoever claims the job next sees how it stands.

@@ -2,10 +2,12 @@ import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Usage } from "../contract/generation.ts";
+import type { NewJob } from "../contract/job.ts";
 import type { TerminalState } from "../contract/lifecycle.ts";
 import { liveJobsKey, SETTLE_CHANNEL, TENANTS_KEY } from "../contract/names.ts";
 import { connectRedis } from "./connect.ts";
 import { redisNowMs } from "./deadlines.ts";
+import { cancelJob, claimJob, createJob, handBackJob } from "./job-store.ts";
 import {
   dropLiveJob,
   enterLiveJob,
@@ -14,6 +16,7 @@ import {
   settleEnded,
   settleJob,
 } from "./live-jobs.ts";
+import { newJob } from "./new-job.fixture.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -110,18 +113,45 @@ test("at every moment all accepted jobs are live or counted", async () => {
   expect(await readJobCounters(redis, "t1")).toMatchObject({ accepted: 180, live: 0 });
 });
 
-test("who ended a job counts it, unless its webhook comes first: then a scheduler is asked", async () => {
+test("who ended a job counts it as its record says, with what it had said before it went back to its queue", async () => {
+  const job = await accepted();
+  await settleEnded(redis, job);
+  expect(await readJobCounters(redis, "default")).toEqual({ ...NOTHING, accepted: 1, live: 1 });
+  await claimJob(redis, job.id, 2_000);
+  const said = { because: "parked" as const, usage, result: null, events: [] };
+  await handBackJob(redis, { jobId: job.id, epoch: 1 }, said, 3_000);
+  await cancelJob(redis, job.id, { retentionSeconds: 60 }, 4_000);
+  await settleEnded(redis, job);
+  await settleEnded(redis, job);
+  expect(await readJobCounters(redis, "default")).toEqual({
+    ...NOTHING,
+    accepted: 1,
+    cancelled: 1,
+    prompt_tokens: 30,
+    completion_tokens: 4,
+  });
+});
+
+test("a job with a webhook is left to a scheduler, which is asked", async () => {
   const subscriber = connectRedis(server.url, "subscribe", () => {});
   try {
-    const asked = new Promise<string>((resolve) => subscriber.on("message", (_, id) => resolve(id)));
+    const asked = new Promise<string>((resolve) =>
+      subscriber.on("message", (_, message) => resolve(message)),
+    );
     await subscriber.subscribe(SETTLE_CHANNEL);
-    await enterLiveJob(redis, job(1));
-    await enterLiveJob(redis, job(2));
-    await settleEnded(redis, { ...job(1), webhook: null }, { state: "completed", usage: null });
-    await settleEnded(redis, { ...job(2), webhook: {} }, { state: "completed", usage: null });
-    expect(parseAsked(await asked)).toEqual(job(2));
-    expect(await readJobCounters(redis, "t1")).toMatchObject({ accepted: 2, completed: 1, live: 1 });
+    const job = await accepted({ webhook: { url: "https://example.com/hook", secret: null } });
+    await cancelJob(redis, job.id, { retentionSeconds: 60 }, 4_000);
+    await settleEnded(redis, job);
+    expect(parseAsked(await asked)).toEqual({ id: job.id, tenant: "default" });
+    expect(await readJobCounters(redis, "default")).toEqual({ ...NOTHING, accepted: 1, live: 1 });
   } finally {
     subscriber.disconnect();
   }
 });
+
+async function accepted(changes: Partial<NewJob> = {}): Promise<NewJob> {
+  const job = newJob(changes);
+  await createJob(redis, job);
+  await enterLiveJob(redis, job);
+  return job;
+}

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import type { Usage } from "../contract/generation.ts";
-import type { TerminalState } from "../contract/lifecycle.ts";
-import { countersKey, liveJobsKey, SETTLE_CHANNEL, TENANTS_KEY } from "../contract/names.ts";
+import { type Usage, usageSchema } from "../contract/generation.ts";
+import { isTerminal, type JobState, type TerminalState } from "../contract/lifecycle.ts";
+import { countersKey, jobKey, liveJobsKey, SETTLE_CHANNEL, TENANTS_KEY } from "../contract/names.ts";
 import { loadScript, runScript } from "./script.ts";
 
 /**
@@ -44,26 +44,27 @@ export async function settleJob(
 }
 
 /**
- * What follows a job's end, for whoever ended it. A job with a webhook is settled by a scheduler, once the delivery is
- * in its queue; word that gets lost costs a moment, until the entry is found.
+ * What follows a job's end, for whoever ended it. The record says how it ended, and with how much: an end that is not
+ * there counts nothing. A job with a webhook is settled by a scheduler, once the delivery is in its queue; word that gets
+ * lost costs a moment, until the entry is found.
  */
-export async function settleEnded(
-  redis: Redis,
-  job: LiveJob & { webhook?: object | null },
-  end: CountedEnd,
-): Promise<void> {
-  if (job.webhook == null) await settleJob(redis, job, end);
-  else await askToSettle(redis, job);
-}
-
-/** For one who ended a job without knowing all of it. */
-export async function askToSettle(redis: Redis, { id, tenant }: LiveJob): Promise<void> {
-  await redis.publish(SETTLE_CHANNEL, JSON.stringify({ id, tenant }));
+export async function settleEnded(redis: Redis, { id, tenant }: LiveJob): Promise<void> {
+  const [state, usage, webhook] = await redis.hmget(jobKey(id), "state", "usage", "webhook");
+  if (state == null || !isTerminal(state as JobState)) return;
+  if (webhook != null) {
+    await redis.publish(SETTLE_CHANNEL, JSON.stringify({ id, tenant }));
+    return;
+  }
+  const end = {
+    state: state as TerminalState,
+    usage: usage == null ? null : usageSchema.parse(JSON.parse(usage)),
+  };
+  await settleJob(redis, { id, tenant }, end);
 }
 
 const liveJobSchema = z.object({ id: z.string(), tenant: z.string() });
 
-/** The Pub/Sub message of `askToSettle`. */
+/** The Pub/Sub message of `settleEnded`. */
 export function parseAsked(message: string): LiveJob {
   return liveJobSchema.parse(JSON.parse(message));
 }
