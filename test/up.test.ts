@@ -185,7 +185,7 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
     async () => {
       await writeRandomModel(join(folder, "wide.gguf"), { contextLength: 2 ** 24 });
       const size = ["--slots", "256", "--context-tokens", String(2 ** 24), "--gpu", "cpu"];
-      // Without the lines of the gateway, which starts and stops meanwhile.
+      // Without the lines of gateway and scheduler, which start and stop meanwhile.
       return { args: ["--model", join(folder, "wide.gguf"), ...size], env: { QUERN_LOG_LEVEL: "error" } };
     },
     /the model does not fit: .*too little\. It fits with --slots \d+/,
@@ -195,7 +195,12 @@ test.each<[string, () => Promise<{ args: string[]; env?: Record<string, string> 
     async () => ({ args: ["--gpu", "99"], env: { CUDA_VISIBLE_DEVICES: "0", QUERN_LOG_LEVEL: "error" } }),
     /asks for GPU 99, but CUDA_VISIBLE_DEVICES=0 shows 1/,
   ],
-  ["an address for strangers", async () => ({ args: ["--host", "0.0.0.0"] }), /serves this machine only/],
+  [
+    "an address for strangers",
+    // Without the lines of the scheduler, which starts and stops meanwhile.
+    async () => ({ args: ["--host", "0.0.0.0"], env: { QUERN_LOG_LEVEL: "error" } }),
+    /serves this machine only/,
+  ],
   [
     "a Redis that is not there",
     async () => ({ args: [], env: { REDIS_URL: `redis://127.0.0.1:${await freePort()}` } }),

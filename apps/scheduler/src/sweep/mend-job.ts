@@ -1,5 +1,5 @@
 import { isTerminal } from "@quern/shared/contract/lifecycle";
-import { confirmJob, type HandBack, handBackJob } from "@quern/shared/redis/job-store";
+import { confirmJob, type HandBack, handBackJob, readJob } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import type { Mend } from "../events.ts";
 import type { JobReferences } from "../queue/job-references.ts";
@@ -28,14 +28,18 @@ export async function mendJob(
   if (now == null || isTerminal(now.state)) return "fine";
   if (now.state !== before.state || now.attempt !== before.attempt) return "fine";
 
-  if (now.state === "running") {
-    const attempt = { jobId: entry.id, epoch: now.attempt };
-    const silent: HandBack = { because: "given_back", usage: null, result: null, events: [] };
-    const { handedBack } = await handBackJob(redis, attempt, silent, nowMs);
-    if (!handedBack) return "fine";
-  }
+  if (now.state === "running" && !(await handBack(redis, entry.id, now.attempt, nowMs))) return "fine";
   await references.put(job);
   // A submitter that died before it confirmed would let the record expire in its queue.
   await confirmJob(redis, { ...entry, webhook: now.hasWebhook ? {} : null });
   return now.state === "running" ? "handed_back" : "reference_added";
+}
+
+/** For an attempt that nobody makes any more; what earlier ones left in the record stays there. */
+async function handBack(redis: Redis, jobId: string, epoch: number, nowMs: number): Promise<boolean> {
+  const record = await readJob(redis, jobId);
+  if (record === null) return false;
+  const { usage, result } = record;
+  const said: HandBack = { because: "given_back", usage, result, events: [] };
+  return (await handBackJob(redis, { jobId, epoch }, said, nowMs)).handedBack;
 }

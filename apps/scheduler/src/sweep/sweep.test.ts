@@ -8,6 +8,7 @@ import {
   commitJob,
   confirmJob,
   createJob,
+  handBackJob,
   readJob,
 } from "@quern/shared/redis/job-store";
 import { enterLiveJob, type JobCounters, readJobCounters } from "@quern/shared/redis/live-jobs";
@@ -236,6 +237,18 @@ test.each(["gone", "failed"] as const)(
     expect(await claimJob(redis, job.id, 4_000)).toMatchObject({ kind: "claimed", record: { attempt: 2 } });
   },
 );
+
+test("what earlier attempts said is not lost when a job is handed back for a worker that vanished", async () => {
+  const job = await submitted("confirmed");
+  await claimJob(redis, job.id, 2_000);
+  const usage = { promptTokens: 7, completionTokens: 5, reasoningTokens: 0, cachedTokens: 0 };
+  const said = { because: "parked" as const, usage, result: null, events: [] };
+  await handBackJob(redis, { jobId: job.id, epoch: 1 }, said, 3_000);
+  await claimJob(redis, job.id, 4_000);
+  await queue.remove(job.id);
+  await sweep();
+  expect(await readJob(redis, job.id)).toMatchObject({ state: "queued", attempt: 2, usage });
+});
 
 test("a job that a worker has a lease of is never touched", async () => {
   const job = await submitted("confirmed");
