@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { NewJob } from "@quern/shared/contract/job";
 import { isTerminal } from "@quern/shared/contract/lifecycle";
 import { webhookSecretKey } from "@quern/shared/contract/names";
@@ -7,6 +10,7 @@ import { cancelJob, confirmJob, createJob, readJob } from "@quern/shared/redis/j
 import { enterLiveJob, readJobCounters, settleEnded } from "@quern/shared/redis/live-jobs";
 import { newJob } from "@quern/shared/redis/new-job.fixture";
 import { until } from "@quern/testing/cluster";
+import { freePort } from "@quern/testing/free-port";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { answering, startWebhookSink, type WebhookSink } from "@quern/testing/webhook-sink";
 import type { Redis } from "ioredis";
@@ -69,23 +73,19 @@ async function sink(...answer: Parameters<typeof startWebhookSink>): Promise<Web
 }
 
 /** A job that was accepted and then cancelled, as gateways do both. */
-async function endedJob(
-  url: string,
-  secret: string | null = null,
-  changes: Partial<NewJob> = {},
-): Promise<NewJob> {
-  const job = newJob({ webhook: { url, secret }, ...changes });
-  await createJob(redis, job);
-  await enterLiveJob(redis, job);
-  await confirmJob(redis, job);
-  await cancelJob(redis, job.id, { retentionSeconds: 600 }, Date.now());
-  await settleEnded(redis, job);
+async function endedJob(url: string, secret: string | null = null, on: Redis = redis): Promise<NewJob> {
+  const job = newJob({ webhook: { url, secret } });
+  await createJob(on, job);
+  await enterLiveJob(on, job);
+  await confirmJob(on, job);
+  await cancelJob(on, job.id, { retentionSeconds: 600 }, Date.now());
+  await settleEnded(on, job);
   return job;
 }
 
-function webhookEnd(job: NewJob): Promise<WebhookState> {
+function webhookEnd(job: NewJob, on: Redis = redis): Promise<WebhookState> {
   return until(async () => {
-    const record = await readJob(redis, job.id);
+    const record = await readJob(on, job.id);
     if (record === null || !isTerminal(record.state)) throw new Error("the job is not there, or not ended");
     return record.webhook?.status === "pending" ? null : record.webhook;
   });
@@ -175,7 +175,7 @@ test("two schedulers deliver each webhook once, and count each job once", async 
   scheduler();
   const receiver = await sink(answering(() => 200));
   const jobs = await Promise.all(Array.from({ length: 40 }, () => endedJob(receiver.url)));
-  await Promise.all(jobs.map(webhookEnd));
+  await Promise.all(jobs.map((job) => webhookEnd(job)));
   const ids = receiver.received.map(({ headers }) => headers["webhook-id"]);
   expect(new Set(ids).size).toBe(40);
   expect(ids).toHaveLength(40);
@@ -188,7 +188,7 @@ test("what ended while no scheduler was there is settled and told by the next", 
   const jobs = [await endedJob(receiver.url), await endedJob(receiver.url)];
   expect(await readJobCounters(redis, "default")).toMatchObject({ accepted: 2, live: 2 });
   scheduler();
-  await Promise.all(jobs.map(webhookEnd));
+  await Promise.all(jobs.map((job) => webhookEnd(job)));
   await until(async () => (await readJobCounters(redis, "default")).cancelled === 2);
 });
 
@@ -215,6 +215,33 @@ test("the lock on sweeping passes on as soon as its holder stops", async () => {
   await first.ended;
   const next = await until(() => redis.get("quern:sweeper"));
   expect(next).not.toBe(held);
+});
+
+test("deliveries and sweeping go on when Redis is back", async () => {
+  const [dataDir, port] = [await mkdtemp(join(tmpdir(), "quern-scheduler-")), await freePort()];
+  const receiver = await sink(answering((number) => (number === 1 ? 500 : 200)));
+  const restarting = await startRedis({ kind: "process", port, dataDir });
+  const client = connectRedis(restarting.url, "work", () => {});
+  const env = {
+    REDIS_URL: restarting.url,
+    QUERN_WEBHOOK_RETRY_SECONDS: "0,1,1",
+    QUERN_DRAIN_GRACE_SECONDS: "0",
+  };
+  const one = scheduler(env);
+  const retried = await endedJob(receiver.url, null, client);
+  await receiver.count(1);
+  await until(async () => (await readJob(client, retried.id))?.webhook?.attempts === 1);
+  await restarting[Symbol.asyncDispose]();
+  const back = await startRedis({ kind: "process", port, dataDir });
+  const after = await endedJob(receiver.url, null, client);
+  for (const job of [retried, after])
+    expect(await webhookEnd(job, client)).toMatchObject({ status: "delivered" });
+  await until(async () => (await readJobCounters(client, "default")).cancelled === 2);
+  one.stop.abort();
+  await one.ended;
+  client.disconnect();
+  await back[Symbol.asyncDispose]();
+  await rm(dataDir, { recursive: true });
 });
 
 test("a scheduler that is stopped ends also when Redis is gone, or was never there", async () => {
