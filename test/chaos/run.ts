@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkAll } from "./check/check-all.ts";
+import { checkCounters } from "./check/check-counters.ts";
 import { ChaosCluster, LEASE_MS } from "./cluster.ts";
 import { breakThings, FAULTS_A_ROUND } from "./faults/break-things.ts";
 import { Ledger } from "./ledger.ts";
@@ -80,6 +81,7 @@ export async function runChaos(
 
   const entries = [...ledger.entries.values()];
   const verdict = await checkAll(cluster, ledger);
+  for (const what of await checkCounters(cluster.redis, entries.length)) unexpected.push({ what });
   for (const what of cluster.unexpectedDeaths) unexpected.push({ what });
   return {
     accepted: entries.length,
