@@ -5,13 +5,14 @@
 -- Returns for each queue 'missing', 'finished' (done or failed, and kept), 'unleased' or 'leased'.
 local places = {}
 for i = 1, #KEYS, 2 do
-  local job = redis.call('HMGET', KEYS[i], 'name', 'finishedOn')
+  local reference, lock = KEYS[i], KEYS[i + 1]
+  local job = redis.call('HMGET', reference, 'name', 'finishedOn')
   local place = 'unleased'
   if not job[1] then
     place = 'missing'
   elseif job[2] then
     place = 'finished'
-  elseif redis.call('EXISTS', KEYS[i + 1]) == 1 then
+  elseif redis.call('EXISTS', lock) == 1 then
     place = 'leased'
   end
   places[#places + 1] = place
