@@ -10,6 +10,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 // Promise: without Redis the answer is 503, soon; with it back everything goes on, and what ran is not lost.
 
+/** Whatever the disk does when Redis is killed, it has what it acknowledged. */
+const durable = { kind: "process", appendSync: "always" } as const;
+
 let dataDir: string;
 let port: number;
 let server: RedisServer;
@@ -19,7 +22,7 @@ beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "quern-outage-"));
   port = await freePort();
   endless = await writeEndlessModel();
-  cluster = await startCluster({ workers: [endless.worker], redis: { kind: "process", port, dataDir } });
+  cluster = await startCluster({ workers: [endless.worker], redis: { ...durable, port, dataDir } });
   server = cluster.redis;
 });
 afterAll(async () => {
@@ -73,7 +76,7 @@ test("a job that runs when Redis is killed ends once Redis is back, and its stre
   await until(async () => (await fetch(`${cluster.url}/readyz`)).status === 503);
   await refusedWith503();
   await server[Symbol.asyncDispose]();
-  server = await startRedis({ kind: "process", port, dataDir });
+  server = await startRedis({ ...durable, port, dataDir });
   await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
 
   const job = await endedJob(cluster.url, id);

@@ -14,6 +14,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const JOBS = 12;
 const tokensOf = (position: number) => 200 + position * 40;
 
+/** Whatever the disk does when Redis is killed, it has what it acknowledged. */
+const durable = { kind: "process", appendSync: "always" } as const;
+
 let dataDir: string;
 let server: RedisServer;
 let endless: EndlessModel;
@@ -21,7 +24,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "quern-restart-"));
   endless = await writeEndlessModel();
-  const redis = { kind: "process" as const, port: await freePort(), dataDir };
+  const redis = { ...durable, port: await freePort(), dataDir };
   cluster = await startCluster({
     workers: [endless.worker, endless.worker].map((worker) => ({ ...worker, slots: 4 })),
     redis,
@@ -56,7 +59,7 @@ test(`${JOBS} jobs that run, wait and are read while Redis dies twice`, async ()
     });
     process.kill(server.pid as number, "SIGKILL");
     await server[Symbol.asyncDispose]();
-    server = await startRedis({ kind: "process", port: server.port, dataDir });
+    server = await startRedis({ ...durable, port: server.port, dataDir });
     await until(async () => (await fetch(`${url}/readyz`)).ok);
   }
   for (const [position, { id }] of jobs.entries()) {

@@ -198,5 +198,6 @@ export class ChaosCluster implements AsyncDisposable {
 async function startServer(folder: string, port: number): Promise<RedisServer> {
   const dataDir = join(folder, "redis");
   await mkdir(dataDir, { recursive: true });
-  return startRedis({ kind: "process", port, dataDir, survivesFullDisk: true });
+  // Synced always: what is acknowledged is kept, or the promise would hang on how slow the disk is when Redis dies.
+  return startRedis({ kind: "process", port, dataDir, appendSync: "always", survivesFullDisk: true });
 }

@@ -81,8 +81,8 @@ export async function runChaos(
 
   const entries = [...ledger.entries.values()];
   const verdict = await checkAll(cluster, ledger);
-  for (const what of await checkCounters(cluster.redis, entries.length)) unexpected.push({ what });
-  for (const what of cluster.unexpectedDeaths) unexpected.push({ what });
+  const books = await checkCounters(cluster.redis, verdict.byState, ledger.refused);
+  for (const what of [...books, ...cluster.unexpectedDeaths]) unexpected.push({ what });
   return {
     accepted: entries.length,
     refused: ledger.refused,

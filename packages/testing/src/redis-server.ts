@@ -21,6 +21,12 @@ export interface RedisServerOptions {
   kind?: "process";
   /** Append-only file, synced every second as in production; on unless told otherwise. */
   appendOnly?: boolean;
+  /**
+   * When the append-only file is synced, once a second unless told. With `everysec` Redis also puts off *writing* for up
+   * to two seconds while a sync is slow (flushAppendOnlyFile in its aof.c): a server that is killed then has lost what
+   * it had acknowledged. With `always` nothing is lost that was.
+   */
+  appendSync?: "always" | "everysec";
   /** redis.conf's size notation, such as `"32mb"`; no limit unless told. */
   maxMemory?: string;
   /** Fixed port, for a server that comes back where it was. Spawned servers only. */
@@ -114,9 +120,9 @@ async function spawnOn(
   };
 }
 
-function redisArgs({ appendOnly = true, maxMemory }: RedisServerOptions): string[] {
+function redisArgs({ appendOnly = true, appendSync = "everysec", maxMemory }: RedisServerOptions): string[] {
   return [
-    ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "everysec", "--save", ""],
+    ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", appendSync, "--save", ""],
     ...["--maxmemory-policy", "noeviction"],
     // Its title would overwrite its environment, by which a test run finds what it left behind.
     ...["--set-proc-title", "no"],

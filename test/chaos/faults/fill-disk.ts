@@ -6,16 +6,21 @@ const FULL_MS = { least: 500, most: 3_000 };
 /** No append-only file of a run is that small: the next write is too much. */
 const NO_ROOM_BYTES = 1;
 
-/** Redis can write no more, answers every write with MISCONF, and goes on once there is room. */
+/**
+ * Redis can write no more, answers every write with MISCONF, and goes on once there is room. With `appendfsync always` it
+ * would end at the first write instead, which is `kill -9 redis` once more.
+ */
 export const fillDisk: Fault = {
   name: "disk full",
   inject: async ({ cluster, random }) => {
     const pid = cluster.redisPid;
+    await cluster.redis.config("SET", "appendfsync", "everysec");
     await limitFileSize(pid, NO_ROOM_BYTES);
     try {
       await sleep(random.between(FULL_MS.least, FULL_MS.most));
     } finally {
       await limitFileSize(pid, null);
     }
+    await cluster.redis.config("SET", "appendfsync", "always");
   },
 };
