@@ -9,7 +9,7 @@ import { type ChaosOptions, readOptions } from "./options.ts";
 import { type RunOutcome, runChaos } from "./run.ts";
 import { percentile, table } from "./table.ts";
 
-// `npm run test:chaos [-- --long --seed <n> --jobs <n> --minutes <n> --workers <n> --keep <folder>]` (docs/chaos.md)
+// `npm run test:chaos [-- --long --seed <n> …]` (docs/chaos.md)
 
 /** Beside what the lease and the check cost: for a machine that is busy with all of this. */
 const MACHINE_ALLOWANCE_MS = 2_000;
@@ -43,10 +43,14 @@ if (broken.length === 0) {
   console.log(`All promises were kept (seed ${options.seed}).`);
 } else {
   console.log(`${broken.length} promises were broken; ledger and logs: ${folder}`);
-  console.log(
-    `Replay: npm run test:chaos -- --seed ${options.seed} ${process.argv.slice(2).join(" ")}`.trim(),
-  );
+  console.log(`Replay: npm run test:chaos -- ${replayArguments(options.seed)}`);
   process.exitCode = 1;
+}
+
+/** What was given, and the seed where none was. */
+function replayArguments(seed: number): string {
+  const given = process.argv.slice(2);
+  return [...given, ...(given.includes("--seed") ? [] : ["--seed", seed])].join(" ");
 }
 
 /** One line each. */

@@ -10,6 +10,8 @@ export interface ChaosOptions {
   slotsPerWorker: number;
   /** Commands of the property test of the lifecycle, which runs first; 0: it does not. */
   propertyCommands: number;
+  /** Only faults with one of these in their names; empty: all. */
+  faults: string[];
   /** Where the ledger is kept; null: in a folder that goes when nothing was violated. */
   keepIn: string | null;
 }
@@ -28,6 +30,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
       minutes: { type: "string" },
       workers: { type: "string" },
       "property-commands": { type: "string", default: "10000" },
+      fault: { type: "string", multiple: true, default: [] },
       keep: { type: "string" },
     },
   });
@@ -39,6 +42,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
     workers: numberOf("workers", values.workers) ?? form.workers,
     slotsPerWorker: 6,
     propertyCommands: numberOf("property-commands", values["property-commands"]) ?? 0,
+    faults: values.fault,
     keepIn: values.keep ?? null,
   };
 }

@@ -69,6 +69,7 @@ export async function runChaos(
   const watch = watchStates(cluster.redis, ledger, watching.signal);
   const faults = await breakThings(
     { cluster, ledger, takeovers, random: faultRandom },
+    options.faults,
     (injected) => isTime() && (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs),
     (name) => tell(`${ledger.entries.size} accepted; ${name}`),
   );

@@ -23,11 +23,13 @@ export type Takeovers = Map<string, number[]>;
 /**
  * Breaks something, and watches every job that ran at that moment until it has ended or begun another attempt. Only one
  * thing is broken at a time, so another attempt is a take-over of what was broken, but for jobs that were parked.
+ * `onTakeover` is called at each.
  */
 export async function measureTakeovers(
   { redis, ledger, takeovers }: { redis: Redis; ledger: Ledger; takeovers: Takeovers },
   kind: string,
   breakIt: () => Promise<void>,
+  onTakeover: () => void = () => {},
 ): Promise<void> {
   const jobIds = [...ledger.entries.values()]
     .filter(({ terminalStates }) => terminalStates.length === 0)
@@ -43,6 +45,7 @@ export async function measureTakeovers(
       if (state === null || isTerminal(state) || parks !== earlier?.parks || isSuspect) watched.delete(jobId);
       else if (attempt > earlier.attempt) {
         record(takeovers, kind, performance.now() - brokenAtMs);
+        onTakeover();
         watched.delete(jobId);
       }
     }

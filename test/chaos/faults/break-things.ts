@@ -32,14 +32,19 @@ const ROUND: readonly Fault[] = [
 
 const PAUSE_MS = { least: 200, most: 1_500 };
 
-/** Breaks one thing after another, in rounds of another order each, until there is no more wish for it. */
+/** Breaks one thing after another, in rounds of another order each, until there is no more wish for it. `only`: parts of names. */
 export async function breakThings(
   target: Target,
+  only: readonly string[],
   wantsMore: (injected: number) => boolean,
   tell: (name: string) => void,
 ): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
-  const round = ROUND.filter(({ applies }) => applies?.(target.cluster) ?? true);
+  const round = ROUND.filter(
+    ({ name, applies }) =>
+      (applies?.(target.cluster) ?? true) && (only.length === 0 || only.some((part) => name.includes(part))),
+  );
+  if (round.length === 0) throw new Error(`no fault has ${only.join(" or ")} in its name`);
   let injected = 0;
   while (wantsMore(injected)) {
     for (const fault of target.random.shuffled(round)) {

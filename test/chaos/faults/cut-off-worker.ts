@@ -1,19 +1,29 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { LEASE_MS } from "../cluster.ts";
 import { measureTakeovers } from "../takeovers.ts";
 import { busyWorker } from "./busy-worker.ts";
 import type { Fault } from "./fault.ts";
+import { pause } from "./pause.ts";
 
-const CUT_OFF_MS = 2 * LEASE_MS;
+const MOST_MS = 2 * LEASE_MS;
 
-/** The network between a worker and Redis swallows everything, and gives it back later. */
+/**
+ * The network between a worker and Redis swallows everything for two leases, or until another worker has taken up one of
+ * its jobs, and gives it back then.
+ */
 export const cutOffWorker: Fault = {
   name: "blackhole worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
     const { proxy } = (await busyWorker({ cluster, random })).place;
-    const mended = sleep(CUT_OFF_MS).then(() => proxy.enter({ kind: "pass", latencyMs: 0 }));
-    await measureTakeovers({ redis: cluster.redis, ledger, takeovers }, cutOffWorker.name, async () =>
-      proxy.enter({ kind: "blackhole" }),
+    const takenOver = new AbortController();
+    const onTakeover = () => takenOver.abort();
+    const until = random.chance(70) ? takenOver.signal : undefined;
+    const mended = pause(MOST_MS, until).then(() => proxy.enter({ kind: "pass", latencyMs: 0 }));
+    const cutOff = async () => proxy.enter({ kind: "blackhole" });
+    await measureTakeovers(
+      { redis: cluster.redis, ledger, takeovers },
+      cutOffWorker.name,
+      cutOff,
+      onTakeover,
     );
     await mended;
   },

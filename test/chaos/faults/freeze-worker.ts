@@ -1,14 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { LEASE_MS } from "../cluster.ts";
 import { measureTakeovers } from "../takeovers.ts";
 import { busyWorker } from "./busy-worker.ts";
 import type { Fault } from "./fault.ts";
+import { pause } from "./pause.ts";
 
-const FREEZE_MS = 3 * LEASE_MS;
+const MOST_MS = 3 * LEASE_MS;
 
 /**
- * A worker stands still for three leases, as one does whose machine swaps or is moved. Its engine goes on meanwhile, so
- * it wakes with much to say of jobs that are no longer its own.
+ * A worker stands still for three leases, as one does whose machine swaps or is moved, or until another has taken up one
+ * of its jobs. Its engine goes on meanwhile, so it wakes with much to say of jobs that are no longer its own.
  */
 export const freezeWorker: Fault = {
   name: "SIGSTOP worker",
@@ -16,10 +16,19 @@ export const freezeWorker: Fault = {
     const { place } = await busyWorker({ cluster, random });
     const frozen = place.process;
     if (frozen === null) return;
-    const thawed = sleep(FREEZE_MS).then(() => process.kill(frozen.pid, "SIGCONT"));
-    await measureTakeovers({ redis: cluster.redis, ledger, takeovers }, freezeWorker.name, async () => {
+    const takenOver = new AbortController();
+    const onTakeover = () => takenOver.abort();
+    const until = random.chance(70) ? takenOver.signal : undefined;
+    const thawed = pause(MOST_MS, until).then(() => process.kill(frozen.pid, "SIGCONT"));
+    const freeze = async () => {
       process.kill(frozen.pid, "SIGSTOP");
-    });
+    };
+    await measureTakeovers(
+      { redis: cluster.redis, ledger, takeovers },
+      freezeWorker.name,
+      freeze,
+      onTakeover,
+    );
     await thawed;
   },
 };
