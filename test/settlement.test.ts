@@ -52,6 +52,16 @@ test("jobs that end in each way are counted once, with their tokens", async () =
   });
 });
 
+test("a job that is erased was accepted nevertheless, and counts as cancelled", async () => {
+  const before = await settled();
+  const { id } = await submitJob(cluster.url, body(10_000));
+  await callApi(`${cluster.url}/v1/jobs/${id}`, { method: "DELETE" });
+  expect(await settled()).toMatchObject({
+    accepted: (before.accepted ?? 0) + 1,
+    cancelled: (before.cancelled ?? 0) + 1,
+  });
+});
+
 test("a job that its queue has forgotten runs nevertheless, and one that is due ends without a worker", async () => {
   const before = await counters();
   await cluster.workers[0]?.kill("SIGTERM");

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NewJob } from "@quern/shared/contract/job";
 import { isTerminal } from "@quern/shared/contract/lifecycle";
-import { webhookSecretKey } from "@quern/shared/contract/names";
+import { webhookKey } from "@quern/shared/contract/names";
 import type { WebhookState } from "@quern/shared/contract/webhook";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { eraseJob } from "@quern/shared/redis/erase-job";
 import { cancelJob, confirmJob, createJob, readJob } from "@quern/shared/redis/job-store";
 import { enterLiveJob, readJobCounters, settleEnded } from "@quern/shared/redis/live-jobs";
 import { newJob } from "@quern/shared/redis/new-job.fixture";
@@ -97,6 +98,7 @@ test("a receiver that fails five times gets the same message each time, and take
   const job = await endedJob(receiver.url, JOB_SECRET);
   expect(await webhookEnd(job)).toEqual({
     url: receiver.url,
+    signer: "job",
     status: "delivered",
     attempts: 6,
     lastStatusCode: 200,
@@ -112,7 +114,7 @@ test("a receiver that fails five times gets the same message each time, and take
   for (const { message } of messages) {
     expect(message).toMatchObject({ type: "job.cancelled", data: { id: job.id, status: "cancelled" } });
   }
-  expect(await redis.exists(webhookSecretKey(job.id))).toBe(0);
+  expect(await redis.exists(webhookKey(job.id))).toBe(0);
 });
 
 test("a job without a secret is signed with each of the tenant's", async () => {
@@ -162,12 +164,25 @@ test("a job's own secret that is lost is not replaced by another", async () => {
   const job = await endedJob(receiver.url, JOB_SECRET);
   scheduler({ QUERN_WEBHOOK_RETRY_SECONDS: "0,2" });
   await receiver.count(1);
-  await redis.del(webhookSecretKey(job.id));
+  await redis.hdel(webhookKey(job.id), "secret");
   expect(await webhookEnd(job)).toMatchObject({
     status: "failed",
     lastError: "no secret is left that could sign it",
   });
   expect(receiver.received).toHaveLength(1);
+});
+
+test("what waits for its next attempt is not delivered once its job is erased", async () => {
+  const receiver = await sink(answering(() => 500));
+  const erased = await endedJob(receiver.url, JOB_SECRET);
+  scheduler({ QUERN_WEBHOOK_RETRY_SECONDS: "0,1" });
+  await receiver.count(1);
+  await eraseJob(redis, { ...erased, idempotencyKeyHash: null, deadlineAtMs: null });
+  const next = await endedJob(receiver.url);
+  expect(await webhookEnd(next)).toMatchObject({ status: "failed", attempts: 2 });
+  const ids = receiver.received.map(({ headers }) => headers["webhook-id"]);
+  expect(ids.filter((id) => id === erased.id.replace("job_", "msg_"))).toHaveLength(1);
+  expect(JSON.stringify(await redis.keys("*"))).not.toContain(`quern:webhook:{${erased.id}}`);
 });
 
 test("two schedulers deliver each webhook once, and count each job once", async () => {

@@ -1,6 +1,11 @@
 import { WEBHOOK_QUEUE_PREFIX } from "@quern/shared/contract/names";
 import { pendingWebhook, type WebhookState } from "@quern/shared/contract/webhook";
-import { dropWebhookSecret, readWebhookSecret, recordWebhook } from "@quern/shared/redis/webhook-store";
+import {
+  dropDelivery,
+  readDelivery,
+  recordWebhook,
+  type StoredDelivery,
+} from "@quern/shared/redis/webhook-store";
 import { type Job, UnrecoverableError, WaitingError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { DeliveryLine, SchedulerEvents } from "../events.ts";
@@ -86,16 +91,10 @@ export class DeliveryConsumer {
     const delivery = deliverySchema.parse(job.data);
     const attempt = job.attemptsMade + 1;
     const beganMs = performance.now();
-    const secrets = await this.#secretsOf(delivery);
-    const reply: DeliveryReply | "given_up" =
-      secrets.length === 0
-        ? {
-            kind: "failed",
-            statusCode: null,
-            error: "no secret is left that could sign it",
-            retryAfterMs: null,
-          }
-        : await this.#deliver(delivery, secrets);
+    const stored = await readDelivery(this.#options.redis, delivery.jobId);
+    // The job was erased, or an attempt whose end BullMQ did not hear of has delivered it.
+    if (stored === null) return;
+    const reply = await this.#deliver(delivery, stored);
     const line = { jobId: delivery.jobId, host: new URL(delivery.url).host, attempt };
     const tell = (rest: Pick<DeliveryLine, "outcome" | "statusCode" | "error">) =>
       this.#options.events.deliveryTried({ ...line, ...rest, tookMs: performance.now() - beganMs });
@@ -114,10 +113,15 @@ export class DeliveryConsumer {
   }
 
   async #deliver(
-    { jobId, url, body }: QueuedDelivery,
-    secrets: string[],
+    { jobId, url, signer }: QueuedDelivery,
+    { body, secret }: StoredDelivery,
   ): Promise<DeliveryReply | "given_up"> {
-    const { privateReceivers, resolve } = this.#options;
+    const { privateReceivers, resolve, tenantSecrets } = this.#options;
+    const secrets = signer === "tenant" ? tenantSecrets : secret === null ? [] : [secret];
+    if (secrets.length === 0) {
+      const error = "no secret is left that could sign it";
+      return { kind: "failed", statusCode: null, error, retryAfterMs: null };
+    }
     const { signal } = this.#giveUp;
     try {
       const options = { privateReceivers, resolve, nowMs: Date.now(), signal };
@@ -128,26 +132,20 @@ export class DeliveryConsumer {
     }
   }
 
-  async #secretsOf({ jobId, signer }: QueuedDelivery): Promise<string[]> {
-    if (signer === "tenant") return this.#options.tenantSecrets;
-    const secret = await readWebhookSecret(this.#options.redis, jobId);
-    return secret === null ? [] : [secret];
-  }
-
   async #record(jobId: string, state: WebhookState): Promise<void> {
     const { redis } = this.#options;
     await recordWebhook(redis, jobId, state);
-    if (state.status !== "pending") await dropWebhookSecret(redis, jobId);
+    if (state.status !== "pending") await dropDelivery(redis, jobId);
   }
 }
 
 function stateAfter(
-  { url }: QueuedDelivery,
+  { url, signer }: QueuedDelivery,
   reply: DeliveryReply,
   attempts: number,
   maxAttempts: number,
 ): WebhookState {
-  const state = { ...pendingWebhook(url), attempts, lastStatusCode: reply.statusCode };
+  const state = { ...pendingWebhook(url, signer), attempts, lastStatusCode: reply.statusCode };
   switch (reply.kind) {
     case "delivered":
       return { ...state, status: "delivered" };

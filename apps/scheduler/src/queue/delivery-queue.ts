@@ -1,6 +1,7 @@
 import type { JobRecord } from "@quern/shared/contract/job";
 import { WEBHOOK_QUEUE_PREFIX } from "@quern/shared/contract/names";
-import { keepWebhookSecret } from "@quern/shared/redis/webhook-store";
+import type { WebhookState } from "@quern/shared/contract/webhook";
+import { storeDelivery } from "@quern/shared/redis/webhook-store";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
@@ -10,12 +11,10 @@ export const DELIVERY_QUEUE = "deliveries";
 /** BullMQ asks the consumer's own function for the pause before each further attempt. */
 const BACKOFF = { type: "schedule" };
 
-/** All that is needed to deliver, also when the job is not kept any more. */
+/** A reference: what is delivered, and the job's own secret, stand with the job, and are gone when it is erased. */
 export const deliverySchema = z.object({
   jobId: z.string(),
   url: z.string(),
-  body: z.string(),
-  /** Whose secret signs. The secret itself stays where it is. */
   signer: z.enum(["job", "tenant"]),
 });
 export type QueuedDelivery = z.infer<typeof deliverySchema>;
@@ -36,14 +35,9 @@ export class DeliveryQueue {
   }
 
   /** A job has one delivery: its id is the job's, and one that is in the queue already stays as it is. */
-  async add(record: JobRecord, url: string): Promise<void> {
-    const { kept } = await keepWebhookSecret(this.#redis, record.id);
-    const delivery: QueuedDelivery = {
-      jobId: record.id,
-      url,
-      body: webhookBody(record),
-      signer: kept ? "job" : "tenant",
-    };
+  async add(record: JobRecord, { url, signer }: WebhookState): Promise<void> {
+    await storeDelivery(this.#redis, record.id, webhookBody(record));
+    const delivery: QueuedDelivery = { jobId: record.id, url, signer };
     await this.#queue.add("deliver", delivery, {
       jobId: record.id,
       attempts: this.#retrySeconds.length,

@@ -31,7 +31,7 @@ export async function mendJob(
   if (now.state === "running" && !(await handBack(redis, entry.id, now.attempt, nowMs))) return "fine";
   await references.put(job);
   // A submitter that died before it confirmed would let the record expire in its queue.
-  await confirmJob(redis, { ...entry, webhook: now.hasWebhook ? {} : null });
+  await confirmJob(redis, entry);
   return now.state === "running" ? "handed_back" : "reference_added";
 }
 

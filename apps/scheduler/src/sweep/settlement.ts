@@ -24,7 +24,7 @@ export async function settle(
   }
   const { state, usage, webhook } = record;
   if (!isTerminal(state)) return;
-  if (webhook?.status === "pending" && webhook.attempts === 0) await deliveries.add(record, webhook.url);
+  if (webhook?.status === "pending" && webhook.attempts === 0) await deliveries.add(record, webhook);
   const { settled } = await settleJob(redis, job, { state, usage });
   if (settled) events.jobSettled(job.id, state);
 }

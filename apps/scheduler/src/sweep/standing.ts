@@ -9,12 +9,11 @@ export interface Standing {
   attempt: number;
   model: string;
   class: JobClass;
-  hasWebhook: boolean;
   /** When its current attempt began, by Redis' clock. */
   claimedAtMs: number | null;
 }
 
-const FIELDS = ["state", "attempt", "model", "class", "webhook", "claimedAtMs"];
+const FIELDS = ["state", "attempt", "model", "class", "claimedAtMs"];
 
 /** In the order of the ids; null: there is no record. */
 export async function readStandings(redis: Redis, jobIds: string[]): Promise<(Standing | null)[]> {
@@ -27,17 +26,13 @@ export async function readStandings(redis: Redis, jobIds: string[]): Promise<(St
   });
 }
 
-function toStanding([state, attempt, model, jobClass, webhook, claimedAtMs]: (
-  | string
-  | null
-)[]): Standing | null {
+function toStanding([state, attempt, model, jobClass, claimedAtMs]: (string | null)[]): Standing | null {
   if (state == null || model == null) return null;
   return {
     state: state as JobState,
     attempt: Number(attempt),
     model,
     class: (jobClass ?? "interactive") as JobClass,
-    hasWebhook: webhook != null,
     claimedAtMs: claimedAtMs == null ? null : Number(claimedAtMs),
   };
 }

@@ -13,6 +13,7 @@ import {
 } from "@quern/shared/redis/job-store";
 import { enterLiveJob, type JobCounters, readJobCounters } from "@quern/shared/redis/live-jobs";
 import { newJob } from "@quern/shared/redis/new-job.fixture";
+import { readDelivery } from "@quern/shared/redis/webhook-store";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -336,8 +337,8 @@ test("the webhook of an ended job is enqueued before the job is counted, once", 
   const waiting = await outbox.getJobs();
   await outbox.close();
   expect(waiting).toHaveLength(1);
-  expect(waiting[0]?.data).toMatchObject({ jobId: job.id, url: webhook.url, signer: "tenant" });
-  expect(JSON.parse(waiting[0]?.data.body)).toMatchObject({
+  expect(waiting[0]?.data).toEqual({ jobId: job.id, url: webhook.url, signer: "tenant" });
+  expect(JSON.parse((await readDelivery(redis, job.id))?.body ?? "")).toMatchObject({
     type: "job.completed",
     data: { id: job.id, status: "completed", usage: { prompt_tokens: 7 } },
   });

@@ -36,7 +36,7 @@ function completed(text: string, changes: Partial<JobRecord> = {}): JobRecord {
     claimedAtMs: 1_100,
     size: null,
     estimate: null,
-    webhook: pendingWebhook("https://example.com/hook?token=hunter2"),
+    webhook: pendingWebhook("https://example.com/hook?token=hunter2", "tenant"),
     usage: { promptTokens: 3, completionTokens: 2, reasoningTokens: 0, cachedTokens: 0 },
     result: { text, reasoning: "", toolCalls: [], finishReason: "stop", logprobs: null, alternatives: [] },
     error: null,

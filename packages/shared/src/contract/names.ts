@@ -43,9 +43,9 @@ export function countersKey(tenant: string): string {
 /** Pub/Sub: id and tenant of a job that has ended and has more to follow than its counting. Schedulers listen. */
 export const SETTLE_CHANNEL = "quern:settle";
 
-/** The secret that a job's webhook is signed with, if its submitter sent one. Never in the record, which is shown. */
-export function webhookSecretKey(jobId: string): string {
-  return `quern:webhook-secret:{${jobId}}`;
+/** Hash: the secret that a job's webhook is signed with, if its submitter sent one, and what is delivered. Never in the record, which is shown. */
+export function webhookKey(jobId: string): string {
+  return `quern:webhook:{${jobId}}`;
 }
 
 /** The token of the one scheduler that sweeps just now. */

@@ -11,6 +11,8 @@ export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 /** A job's webhook as its record holds it. */
 export const webhookStateSchema = z.object({
   url: z.string(),
+  /** Whose secret signs; the job's own stands apart from the record. */
+  signer: z.enum(["job", "tenant"]),
   status: z.enum(WEBHOOK_STATUSES),
   /** Deliveries tried so far. */
   attempts: z.int().nonnegative(),
@@ -21,8 +23,8 @@ export const webhookStateSchema = z.object({
 });
 export type WebhookState = z.infer<typeof webhookStateSchema>;
 
-export function pendingWebhook(url: string): WebhookState {
-  return { url, status: "pending", attempts: 0, lastStatusCode: null, lastError: null };
+export function pendingWebhook(url: string, signer: WebhookState["signer"]): WebhookState {
+  return { url, signer, status: "pending", attempts: 0, lastStatusCode: null, lastError: null };
 }
 
 /** What a submitter asks for. `secret` null: the tenant's own secrets sign. */

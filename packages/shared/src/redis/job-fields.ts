@@ -60,7 +60,10 @@ export function newJobFields(job: NewJob): string[] {
   if (job.deadlineAtMs != null) fields.deadlineAtMs = String(job.deadlineAtMs);
   if (job.size != null) fields.size = JSON.stringify(job.size);
   if (job.estimate != null) fields.estimate = JSON.stringify(job.estimate);
-  if (job.webhook != null) fields.webhook = JSON.stringify(pendingWebhook(job.webhook.url));
+  if (job.webhook != null) {
+    const { url, secret } = job.webhook;
+    fields.webhook = JSON.stringify(pendingWebhook(url, secret === null ? "tenant" : "job"));
+  }
   if (job.retentionSeconds != null) fields.retentionSeconds = String(job.retentionSeconds);
   if (job.eventsRetentionSeconds != null) fields.eventsRetentionSeconds = String(job.eventsRetentionSeconds);
   if (job.retriedFrom != null) fields.retriedFrom = job.retriedFrom;

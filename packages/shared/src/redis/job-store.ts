@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import type { Usage } from "../contract/generation.ts";
 import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts";
 import type { JobState, TerminalState } from "../contract/lifecycle.ts";
-import { eventsKey, jobIndexKey, jobKey, webhookSecretKey } from "../contract/names.ts";
+import { eventsKey, jobIndexKey, jobKey, webhookKey } from "../contract/names.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
 import { loadScript, runScript } from "./script.ts";
@@ -31,26 +31,20 @@ export interface SequencedEvent {
 }
 
 export async function createJob(redis: Redis, job: NewJob): Promise<{ created: boolean }> {
-  const secret = job.webhook?.secret ?? null;
-  if (secret !== null) await redis.set(webhookSecretKey(job.id), secret, "EX", UNCONFIRMED_TTL_SECONDS);
   const created = await runScript(
     redis,
     CREATE,
-    [jobKey(job.id)],
-    [UNCONFIRMED_TTL_SECONDS, ...newJobFields(job)],
+    [jobKey(job.id), webhookKey(job.id)],
+    [UNCONFIRMED_TTL_SECONDS, job.webhook?.secret ?? "", ...newJobFields(job)],
   );
   return { created: created === 1 };
 }
 
 /** Called once the job is in its queue: from here on it is accepted, and stays until it ended. */
-export async function confirmJob(
-  redis: Redis,
-  job: Pick<NewJob, "id" | "tenant"> & { webhook?: object | null },
-): Promise<void> {
+export async function confirmJob(redis: Redis, job: Pick<NewJob, "id" | "tenant">): Promise<void> {
   await Promise.all([
-    runScript(redis, CONFIRM, [jobKey(job.id)], []),
+    runScript(redis, CONFIRM, [jobKey(job.id), webhookKey(job.id)], []),
     redis.zadd(jobIndexKey(job.tenant), 0, job.id),
-    job.webhook == null ? null : redis.persist(webhookSecretKey(job.id)),
   ]);
 }
 

@@ -1,10 +1,11 @@
 -- Accepts a job that is in its queue: its record no longer expires. A worker may have ended it already; then the
 -- expiry is that of the ended job, and stays.
 --
--- KEYS 1 record
+-- KEYS 1 record, 2 webhook
 -- Returns 1, or 0 when there was nothing to confirm.
 local state = redis.call('HGET', KEYS[1], 'state')
 if state ~= 'queued' and state ~= 'running' then
   return 0
 end
+redis.call('PERSIST', KEYS[2])
 return redis.call('PERSIST', KEYS[1])

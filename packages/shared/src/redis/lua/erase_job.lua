@@ -1,7 +1,7 @@
 -- Erases a job in whatever state, with every text of it. What stays for a while is a record without a state: to every
 -- command the job is gone, and a submitter or worker that comes late can't bring it back. Followers hear an `end`.
 --
--- KEYS 1 record, 2 events
+-- KEYS 1 record, 2 events, 3 webhook
 -- ARGV 1 seconds until nobody can come late any more
 -- Returns the state it was in, or 'gone'.
 -- Needs event_stream.lua
@@ -15,6 +15,7 @@ if job[1] == 'queued' or job[1] == 'running' then
 end
 redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[1], 'erased', '1')
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return job[1]
