@@ -61,10 +61,11 @@ export async function runScheduler(
 
   await stopped;
   events.draining();
-  const drained = Promise.all([swept, consumer.drain(drainGraceMs)]).then(() => presence.stop());
+  const graceMs = redis.status === "ready" ? drainGraceMs : 0;
+  const drained = Promise.all([swept, consumer.drain(graceMs), presence.stop()]);
   // With Redis away nothing can be handed back: what was begun is found by the next scheduler.
   const patience = new AbortController();
-  const lost = sleep(drainGraceMs + REDIS_PATIENCE_MS, "lost" as const, { signal: patience.signal });
+  const lost = sleep(graceMs + REDIS_PATIENCE_MS, "lost" as const, { signal: patience.signal });
   if ((await Promise.race([drained, lost])) === "lost") events.drainLost();
   else events.drained();
   patience.abort();

@@ -79,9 +79,12 @@ export class DeliveryConsumer {
     void this.#worker.run().catch(this.#options.events.redisError);
   }
 
-  /** Takes nothing new; what runs may finish within `graceMs`, the rest goes back to the queue. */
+  /** Takes nothing new; what runs may finish within `graceMs`, the rest goes back to the queue. With Redis away it lapses. */
   async drain(graceMs: number): Promise<void> {
-    const closed = this.#worker.close();
+    const isAway = this.#options.redis.status !== "ready";
+    if (isAway) this.#giveUp.abort();
+    // Force: it would wait for an answer that does not come.
+    const closed = this.#worker.close(isAway);
     const giveUp = setTimeout(() => this.#giveUp.abort(), graceMs);
     await closed;
     clearTimeout(giveUp);

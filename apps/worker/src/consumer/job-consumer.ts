@@ -18,6 +18,8 @@ import { SuspectDuty } from "./suspect-duty.ts";
 import { SuspectQueue } from "./suspect-queue.ts";
 
 const RETRY_BROKEN_AFTER_MS = 1_000;
+/** For the last words to Redis; one that does not answer is not waited for. */
+const GOODBYE_MS = 1_500;
 
 export interface JobConsumerOptions {
   redis: Redis;
@@ -90,22 +92,27 @@ export class JobConsumer {
     this.#change(() => this.#options.pool.release(reason));
   }
 
-  /** Takes nothing new; what runs may finish within `graceMs`, the rest goes back to its queue. */
+  /**
+   * Takes nothing new; what runs may finish within `graceMs`, the rest goes back to its queue. With Redis away nothing
+   * can be given back, nor written: such leases lapse, and the jobs go on from what was published.
+   */
   async drain(graceMs: number): Promise<void> {
     const { runningJobs } = this.#options;
     this.hold("draining");
     this.#draining.abort();
     const handBack = setTimeout(() => runningJobs.stopAll("draining"), graceMs);
-    await this.#loops;
-    await runningJobs.ended();
+    await Promise.race([runningJobs.ended(), unrefSleep(graceMs + GOODBYE_MS)]);
     clearTimeout(handBack);
+    // A lease that was taken just then is on its way back.
+    const lastLeases = this.#loops.then(() => runningJobs.ended());
+    await Promise.race([lastLeases, unrefSleep(GOODBYE_MS)]);
     await this.close();
   }
 
   /** Leases that are still held lapse. */
   async close(): Promise<void> {
     const closing = Object.values(this.#queues).map((queue) => queue[Symbol.asyncDispose]());
-    await Promise.all([...closing, this.#suspects.close()]);
+    await Promise.race([Promise.all([...closing, this.#suspects.close()]), unrefSleep(GOODBYE_MS)]);
   }
 
   async #serve(queue: LeaseQueue): Promise<void> {
@@ -241,4 +248,8 @@ export class JobConsumer {
     this.#poolChanged = Promise.withResolvers();
     resolve();
   }
+}
+
+function unrefSleep(delayMs: number): Promise<void> {
+  return sleep(delayMs, undefined, { ref: false });
 }

@@ -85,7 +85,8 @@ export class LeaseQueue implements AsyncDisposable {
   /** Leases that are still held lapse. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
-    await this.#worker.close();
+    // Force: it would wait for an answer that does not come.
+    await this.#worker.close(this.#options.redis.status !== "ready");
   }
 
   async #lease(block: boolean): Promise<Lease | null> {

@@ -36,8 +36,10 @@ export class Heartbeat {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#regular;
-    const gone = this.#beating.then(() => unregisterWorker(this.#redis, this.#current().id)).catch(() => {});
+    const gone = this.#regular
+      .then(() => this.#beating)
+      .then(() => unregisterWorker(this.#redis, this.#current().id))
+      .catch(() => {});
     // With Redis away the registration lapses by itself; nobody waits for that.
     await Promise.race([gone, sleep(GOODBYE_TIMEOUT_MS, undefined, { ref: false })]);
   }

@@ -17,7 +17,8 @@ if job[1] ~= 'queued' then
   return 'ended'
 end
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'endedAtMs', ARGV[1])
-local data = '{"status":"cancelled","usage":null,"finish_reason":null}'
+local usage = redis.call('HGET', KEYS[1], 'usage') or 'null'
+local data = '{"status":"cancelled","usage":' .. usage .. ',"finish_reason":null}'
 publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
 keep_ended(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 return 'cancelled'

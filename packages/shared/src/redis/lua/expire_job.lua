@@ -19,7 +19,8 @@ if not job[3] or tonumber(job[3]) > nowMs then
   return { 'early' }
 end
 redis.call('HSET', KEYS[1], 'state', 'expired', 'endedAtMs', string.format('%.0f', nowMs))
-local data = '{"status":"expired","usage":null,"finish_reason":null}'
+local usage = redis.call('HGET', KEYS[1], 'usage') or 'null'
+local data = '{"status":"expired","usage":' .. usage .. ',"finish_reason":null}'
 publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
 keep_ended(KEYS[1], KEYS[2], nowMs, ARGV[1])
 return { 'expired', job[4], job[5], job[6] or 'interactive' }
