@@ -196,7 +196,7 @@ function end(job: ModelJob, state: JobState, endedAtMs: NonNullable<ModelJob["en
   job.state = state;
   job.endedAtMs = endedAtMs;
   job.expires = true;
-  say(job, { type: "end", data: { status: state, usage: null, finish_reason: null } });
+  say(job, { type: "end", data: { status: state, usage: job.usage, finish_reason: null } });
 }
 
 /** Numbers go on over all attempts; what is there already is passed over. */

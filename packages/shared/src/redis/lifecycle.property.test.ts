@@ -190,6 +190,7 @@ test(`${COMMANDS} commands to jobs, seed ${SEED}`, { timeout: 120_000 }, async (
   const replay = PATH === undefined ? {} : { path: PATH };
   await fc.assert(property, { seed: SEED, numRuns: Math.ceil(COMMANDS / COMMANDS_A_LIFE), ...replay });
   console.log(`${sent} commands, seed ${SEED}: ${JSON.stringify(Object.fromEntries([...replies].sort()))}`);
-  if (PATH === undefined && COMMANDS >= 4_000)
+  // In fewer commands the rare ones can be missing by chance.
+  if (PATH === undefined && COMMANDS >= 10_000)
     expect([...replies.keys()]).toEqual(expect.arrayContaining(MUST_MEET));
 });
