@@ -13,6 +13,7 @@ interface Running {
   state: JobState | null;
   attempt: number;
   parks: number;
+  class: string | null;
   /** It waits for an engine of its own, which may take long. */
   isSuspect: boolean;
 }
@@ -23,6 +24,7 @@ export type Takeovers = Map<string, number[]>;
 /**
  * Breaks something, and watches every job that ran at that moment until it has ended or begun another attempt. Only one
  * thing is broken at a time, so another attempt is a take-over of what was broken, but for jobs that were parked.
+ * Batch jobs are passed over: they wait for interactive ones, however soon they could go on.
  * `onTakeover` is called at each.
  */
 export async function measureTakeovers(
@@ -35,7 +37,9 @@ export async function measureTakeovers(
     .filter(({ terminalStates }) => terminalStates.length === 0)
     .map(({ jobId }) => jobId);
   const before = await lookAt(redis, jobIds);
-  const watched = new Map([...before].filter(([, { state }]) => state === "running"));
+  const watched = new Map(
+    [...before].filter(([, { state, class: jobClass }]) => state === "running" && jobClass === "interactive"),
+  );
   const brokenAtMs = performance.now();
   await breakIt();
   while (watched.size > 0 && performance.now() - brokenAtMs < WATCH_MS) {
@@ -61,16 +65,18 @@ function record(takeovers: Takeovers, kind: string, ms: number): void {
 
 async function lookAt(redis: Redis, jobIds: string[]): Promise<Map<string, Running>> {
   const pipeline = redis.pipeline();
-  for (const jobId of jobIds) pipeline.hmget(jobKey(jobId), "state", "attempt", "parks", "suspectSinceMs");
+  for (const jobId of jobIds)
+    pipeline.hmget(jobKey(jobId), "state", "attempt", "parks", "suspectSinceMs", "class");
   const replies = (await pipeline.exec()) ?? [];
   return new Map(
     jobIds.map((jobId, at) => {
-      const [state = null, attempt, parks, suspectSinceMs] = (replies[at]?.[1] ?? []) as (string | null)[];
+      const [state = null, attempt, parks, suspectSinceMs, jobClass = null] = (replies[at]?.[1] ?? []) as (
+        | string
+        | null
+      )[];
+      const counts = { attempt: Number(attempt), parks: Number(parks) };
       const isSuspect = suspectSinceMs != null;
-      return [
-        jobId,
-        { state: state as JobState | null, attempt: Number(attempt), parks: Number(parks), isSuspect },
-      ];
+      return [jobId, { state: state as JobState | null, ...counts, class: jobClass, isSuspect }];
     }),
   );
 }

@@ -19,11 +19,13 @@ async function lookAtAll(redis: Redis, ledger: Ledger): Promise<void> {
   const entries = [...ledger.entries.values()];
   for (let at = 0; at < entries.length; at += BATCH) {
     const batch = entries.slice(at, at + BATCH);
+    // What a client hears of while the reply is on its way may be younger than the reply.
+    const wasEnded = batch.map(({ terminalStates }) => terminalStates.length > 0);
     const states = await statesOf(redis, batch);
     for (const [position, entry] of batch.entries()) {
       const state = states[position] ?? null;
       if (state !== null && isTerminal(state)) ledger.terminal(entry, state);
-      else if (entry.terminalStates.length > 0) ledger.terminal(entry, state ?? "gone");
+      else if (wasEnded[position]) ledger.terminal(entry, state ?? "gone");
     }
   }
 }
