@@ -191,7 +191,7 @@ function handBack(job: ModelJob, command: SentCommand & { kind: "hand_back" }, n
   return "handed back";
 }
 
-/** Without a worker that could say it. */
+/** Without a worker that could say it: with what was used before the job went back to its queue. */
 function end(job: ModelJob, state: JobState, endedAtMs: NonNullable<ModelJob["endedAtMs"]>): void {
   job.state = state;
   job.endedAtMs = endedAtMs;
