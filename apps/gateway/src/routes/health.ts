@@ -7,10 +7,15 @@ export const healthzRoute: RequestHandler = (_request, response) => {
 };
 
 /** `GET /readyz`: it can accept work. Whoever sends requests asks this; the reasons say why not. */
-export function readyzRoute({ evictionWatch, draining }: RouteContext): RequestHandler {
+export function readyzRoute({ redis, evictionWatch, draining }: RouteContext): RequestHandler {
   return async (_request, response) => {
     const reasons = draining.aborted ? ["draining"] : [];
-    const fault = await evictionWatch.look().catch(() => "away" as const);
+    // A Redis that takes no writes because its disk is full refuses a PING too.
+    const looks = Promise.all([evictionWatch.look(), redis.ping()]);
+    const fault = await looks.then(
+      ([found]) => found,
+      () => "away" as const,
+    );
     if (fault === "away") reasons.push("redis_unavailable");
     else if (fault !== null) reasons.push("redis_evicts");
     const ready = reasons.length === 0;
