@@ -48,7 +48,9 @@ export async function measureTakeovers(
       const earlier = watched.get(jobId);
       if (state === null || isTerminal(state) || parks !== earlier?.parks || isSuspect) watched.delete(jobId);
       else if (attempt > earlier.attempt) {
-        record(takeovers, kind, performance.now() - brokenAtMs);
+        const waitedMs = Math.round(performance.now() - brokenAtMs);
+        ledger.note("taken over", { job: jobId, kind, waitedMs, attempt });
+        record(takeovers, kind, waitedMs);
         onTakeover();
         watched.delete(jobId);
       }
