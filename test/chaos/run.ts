@@ -19,7 +19,7 @@ const MAX_CLOCK_OFFSET_MS = 5 * 60_000;
 /** What runs or waits when the load ends may take so long: some leases, and the queue before it. */
 const SETTLE_MS = 15 * LEASE_MS;
 /** Of the slots that are left when one worker is down: a take-over must not wait for room. */
-const LOAD = 0.9;
+const LOAD = 0.7;
 
 /** Violations of the run as a whole, beside those of single jobs. */
 export interface RunOutcome extends RunFigures {
