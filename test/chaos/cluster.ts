@@ -16,6 +16,8 @@ export const LEASE_MS = 4_000;
 /** How often workers look for lapsed leases (`job-consumer.ts`). */
 export const STALLED_CHECK_MS = Math.min(5_000, LEASE_MS);
 const RESTART_PAUSE_MS = 100;
+/** Some seconds as a rule; a process that takes so long on a busy machine won't start at all. */
+const START_TIMEOUT_MS = 120_000;
 const APPS = join(import.meta.dirname, "..", "..", "apps");
 
 type App = "gateway" | "worker" | "scheduler";
@@ -55,6 +57,8 @@ export class ChaosCluster implements AsyncDisposable {
   readonly #keepers: Promise<void>[] = [];
   readonly #closing = new AbortController();
   readonly #told = new Set<number>();
+  /** By the name of its place: how a process that never got ready ended last. */
+  readonly #failures = new Map<string, string>();
   #server: RedisServer;
 
   private constructor(options: ChaosClusterOptions, server: RedisServer) {
@@ -88,10 +92,17 @@ export class ChaosCluster implements AsyncDisposable {
     return this.#server.pid as number;
   }
 
-  /** Every place has a process again. */
+  /** Every place has a process again. @throws Error with what the one that won't start has printed. */
   async whole(): Promise<void> {
-    while (this.places.some(({ process }) => process === null)) {
-      if (this.#closing.signal.aborted) return;
+    const giveUpAtMs = performance.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const missing = this.places.find(({ process }) => process === null);
+      if (missing === undefined || this.#closing.signal.aborted) return;
+      if (performance.now() > giveUpAtMs) {
+        throw new Error(
+          `${missing.name} does not start: ${this.#failures.get(missing.name) ?? "it says nothing"}`,
+        );
+      }
       await sleep(20);
     }
   }
@@ -181,6 +192,7 @@ export class ChaosCluster implements AsyncDisposable {
         await this.#keepOutput(place, started.pid, started.output());
       } catch (error) {
         // Before it was ready: as a process that is started while Redis is away may be.
+        this.#failures.set(place.name, String(error));
         await this.#keepOutput(place, 0, String(error));
       }
       await sleep(RESTART_PAUSE_MS);
