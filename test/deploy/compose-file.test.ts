@@ -23,7 +23,7 @@ test("it has no name of its own: compose 1 refuses one, and two checkouts may ru
 
 test("Redis loses no accepted work and drops none for room", () => {
   const command = redis?.command?.join(" ");
-  expect(command).toContain("--appendonly yes --appendfsync everysec");
+  expect(command).toContain("--appendonly yes --appendfsync always");
   expect(command).toContain("--maxmemory-policy noeviction");
   expect(redis?.volumes).toEqual(["redis:/data"]);
   expect(file.volumes).toHaveProperty("redis");

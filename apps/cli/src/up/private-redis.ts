@@ -131,7 +131,7 @@ function redisConfig(folder: string, port: number, password: string): string {
     "daemonize no",
     "# Accepted work must outlive a crash, and must never be dropped for room.",
     "appendonly yes",
-    "appendfsync everysec",
+    "appendfsync always",
     'save ""',
     "maxmemory-policy noeviction",
     "loglevel warning",

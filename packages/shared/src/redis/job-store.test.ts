@@ -168,6 +168,16 @@ test("the first claim starts the stream; each later one has a higher epoch, and 
   ]);
 });
 
+test("a claim that is sent again finds the attempt that it began; another one takes it over", async () => {
+  const job = newJob();
+  await createJob(redis, job);
+  const first = await claimJob(redis, job.id, 2_000, "shared", "one");
+  expect(await claimJob(redis, job.id, 3_000, "shared", "one")).toEqual(first);
+  expect(await claimJob(redis, job.id, 4_000, "shared", "other")).toMatchObject({
+    record: { attempt: 2, lostAttempts: 1 },
+  });
+});
+
 test("a claim after the end says how the job ended", async () => {
   const attempt = await claimed();
   await commitJob(redis, attempt, completed([]), 3_000);

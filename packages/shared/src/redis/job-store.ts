@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { Usage } from "../contract/generation.ts";
 import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts";
@@ -76,12 +77,13 @@ export async function claimJob(
   jobId: string,
   nowMs: number,
   company: "shared" | "alone" = "shared",
+  token: string = randomUUID(),
 ): Promise<Claim> {
   const [kind, ...rest] = (await runScript(
     redis,
     CLAIM,
     [jobKey(jobId), eventsKey(jobId)],
-    [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS],
+    [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS, token],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };
   if (kind === "overdue") return { kind };

@@ -2,7 +2,8 @@
 -- out of `running` is a takeover: BullMQ leased the job again because the earlier worker's lease lapsed.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect
+-- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect,
+--      4 token of this claim
 -- Returns {'gone'}, {'ended', state}, {'overdue'}, {'suspect'} when it may run alone only, or {'claimed', number of the
 -- last event, field, value, ...} with the whole record. `overdue`: its deadline passed while it was queued, by this
 -- server's clock, and nothing was changed; expire_job.lua ends it.
@@ -14,6 +15,20 @@ end
 if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
+
+local function claimed(seq)
+  local reply = { 'claimed', tostring(seq) }
+  for _, value in ipairs(redis.call('HGETALL', KEYS[1])) do
+    reply[#reply + 1] = value
+  end
+  return reply
+end
+
+-- A command whose reply was cut off with the connection is sent again: nothing was lost, it finds the attempt that it began.
+if state == 'running' and redis.call('HGET', KEYS[1], 'claimToken') == ARGV[4] then
+  return claimed(last_seq(KEYS[2]))
+end
+
 local time = redis.call('TIME')
 local serverNowMs = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local deadline = redis.call('HGET', KEYS[1], 'deadlineAtMs')
@@ -39,7 +54,7 @@ if is_suspect and ARGV[2] ~= 'alone' then
 end
 
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs)
+redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs, 'claimToken', ARGV[4])
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
 redis.call('PERSIST', KEYS[1])
 
@@ -49,9 +64,4 @@ if seq == 0 then
   seq = 1
   publish(KEYS[2], attempt, seq, 'start', '{"attempt":' .. attempt .. '}')
 end
-
-local reply = { 'claimed', tostring(seq) }
-for _, value in ipairs(redis.call('HGETALL', KEYS[1])) do
-  reply[#reply + 1] = value
-end
-return reply
+return claimed(seq)
