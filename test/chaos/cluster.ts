@@ -161,7 +161,9 @@ export class ChaosCluster implements AsyncDisposable {
       REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
       QUERN_LOG_LEVEL: "warn",
       ...clockSkew(clockOffsetMs),
-      ...(port === null ? {} : { QUERN_HOST: "127.0.0.1", QUERN_PORT: String(port) }),
+      ...(port === null
+        ? {}
+        : { QUERN_HOST: "127.0.0.1", QUERN_PORT: String(port), QUERN_DRAIN_GRACE_SECONDS: "3" }),
       ...(app === "worker"
         ? {
             QUERN_MODEL: modelPath,

@@ -23,6 +23,7 @@ const envSchema = z.object({
   QUERN_IDEMPOTENCY_SECONDS: z.coerce.number().int().min(86_400).default(86_400),
   QUERN_WEBHOOK_SECRET: webhookSecretListSchema.optional(),
   QUERN_WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"]).default("false"),
+  QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).max(86_400).default(100),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
@@ -49,6 +50,8 @@ export interface GatewayConfig {
   /** How long an Idempotency-Key is kept: at least as long as the job that it stands for. */
   idempotencySeconds: number;
   webhookRules: WebhookRules;
+  /** How long answers that are being waited for may take once the gateway is told to stop. */
+  drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
 }
@@ -75,6 +78,7 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
       tenantSecrets: env.QUERN_WEBHOOK_SECRET === undefined ? "none" : "set",
       privateReceivers: env.QUERN_WEBHOOK_ALLOW_PRIVATE === "true" ? "allowed" : "refused",
     },
+    drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:
       env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined,

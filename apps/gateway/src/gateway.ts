@@ -20,9 +20,7 @@ import { EventHub } from "./follow/event-hub.ts";
 import { httpInstrumentation } from "./http/http-instrumentation.ts";
 import { OpenRequests } from "./http/open-requests.ts";
 
-/** Requests that run when the gateway is told to stop may take this long; then their streams end politely. */
-const DRAIN_GRACE_MS = 5_000;
-/** And this long to say goodbye. */
+/** For streams to say goodbye when their time is up. */
 const GOODBYE_MS = 1_000;
 
 /**
@@ -78,7 +76,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
 
   if (!stop.aborted) await once(stop, "abort");
   events.draining();
-  await drain(server, openRequests, draining, closing);
+  await drain(server, openRequests, draining, closing, config.drainGraceMs);
   events.drained();
 }
 
@@ -109,9 +107,10 @@ async function drain(
   openRequests: OpenRequests,
   draining: AbortController,
   closing: AbortController,
+  graceMs: number,
 ): Promise<void> {
   draining.abort();
-  await openRequests.none(AbortSignal.timeout(DRAIN_GRACE_MS));
+  await openRequests.none(AbortSignal.timeout(graceMs));
   const closed = once(server, "close");
   server.close();
   server.closeIdleConnections();

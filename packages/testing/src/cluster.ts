@@ -78,7 +78,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   };
   const startGateway = async () => {
     const port = await freePort();
-    gateways.push(await start("gateway", { QUERN_HOST: "127.0.0.1", QUERN_PORT: String(port) }));
+    gateways.push(
+      await start("gateway", {
+        QUERN_HOST: "127.0.0.1",
+        QUERN_PORT: String(port),
+        // A test that leaves a stream open need not wait for it.
+        QUERN_DRAIN_GRACE_SECONDS: "3",
+      }),
+    );
     return `http://127.0.0.1:${port}`;
   };
 

@@ -61,7 +61,12 @@ async function start(
     {
       name: "gateway",
       main: GATEWAY_MAIN,
-      env: { ...env, QUERN_HOST: options.host, QUERN_PORT: String(port) },
+      env: {
+        ...env,
+        QUERN_HOST: options.host,
+        QUERN_PORT: String(port),
+        QUERN_DRAIN_GRACE_SECONDS: String(DRAIN_GRACE_SECONDS),
+      },
     },
     console.error,
   );

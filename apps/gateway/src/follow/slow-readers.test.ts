@@ -83,9 +83,9 @@ async function serve(route: RequestHandler<{ id: string }>) {
 
 test("a reader that does not read makes the gateway hold a page of events, and gets all of them when it does", async () => {
   const id = await longJob();
-  const closing = new AbortController();
+  const draining = new AbortController();
   await using app = await serve(
-    jobEventsRoute({ redis, hub: new EventHub(subscriber), closing: closing.signal }),
+    jobEventsRoute({ redis, hub: new EventHub(subscriber), draining: draining.signal }),
   );
   await redis.config("RESETSTAT");
   const socket = app.ask(id);

@@ -22,8 +22,8 @@ const EVENT_ID = /^\d+-\d+$/;
 export function jobEventsRoute({
   redis,
   hub,
-  closing,
-}: Pick<RouteContext, "redis" | "hub" | "closing">): RequestHandler<{ id: string }> {
+  draining,
+}: Pick<RouteContext, "redis" | "hub" | "draining">): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const { id, state } = await findJob(redis, authenticate(request), request.params.id);
     response.locals.jobId = id;
@@ -34,7 +34,8 @@ export function jobEventsRoute({
       response.status(204).end();
       return;
     }
-    const stop = AbortSignal.any([clientGone(response), closing]);
+    // Its reader comes back to another gateway, after the event that it saw last.
+    const stop = AbortSignal.any([clientGone(response), draining]);
     using writer = new SseWriter(response, stop);
     await writer.retry(RECONNECT_AFTER_MS);
     for await (const { id: eventId, event } of followEvents(hub, redis, id, afterId, stop)) {
