@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
+import { aborted } from "@quern/shared/process/aborted";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
@@ -70,11 +71,4 @@ export async function runScheduler(
   else events.drained();
   patience.abort();
   lost.catch(() => {});
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -5,6 +5,7 @@ import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { ensureModelFile } from "@quern/shared/models/download";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
+import { aborted } from "@quern/shared/process/aborted";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
@@ -218,11 +219,4 @@ function describeModel(
 async function rejectedWhenAborted(signal: AbortSignal): Promise<never> {
   await aborted(signal);
   throw signal.reason;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

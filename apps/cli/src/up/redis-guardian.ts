@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
+import { aborted } from "@quern/shared/process/aborted";
 import { runMain } from "@quern/shared/process/main";
 import { isSupervised, tellReady } from "@quern/shared/process/supervised";
 import { Redis } from "ioredis";
@@ -91,11 +92,4 @@ async function stopServer({ child, exited }: Server): Promise<void> {
   child.kill("SIGTERM");
   await exited;
   clearTimeout(hardStop);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

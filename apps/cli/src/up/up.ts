@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
+import { aborted } from "@quern/shared/process/aborted";
 import { findOrInstallRedis } from "@quern/shared/process/redis-binary";
 import type { CliConfig } from "../config.ts";
 import { engineVariables } from "../engine-flags.ts";
@@ -147,13 +148,6 @@ async function untilReady(url: string, stop: AbortSignal): Promise<void> {
     if (reply?.ok) return;
     await sleep(READY_POLL_INTERVAL_MS);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 async function rejectedWhenAborted(signal: AbortSignal): Promise<never> {

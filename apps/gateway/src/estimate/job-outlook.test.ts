@@ -1,4 +1,5 @@
 import type { JobClass, JobSummary } from "@quern/shared/contract/job";
+import { jobRecord } from "@quern/shared/contract/job-record.fixture";
 import { queuePrefix } from "@quern/shared/contract/names";
 import { type Moments, UNCALIBRATED, type WorkerRates } from "@quern/shared/contract/rates";
 import type { WorkerRegistration, WorkerState } from "@quern/shared/contract/worker";
@@ -87,42 +88,7 @@ async function serve(changes: { state?: WorkerState; rates?: WorkerRates | null;
 }
 
 function job(id: string, changes: Partial<JobSummary> = {}): JobSummary {
-  return {
-    id,
-    tenant: "default",
-    model: MODEL,
-    endpoint: "/v1/chat/completions",
-    class: "interactive",
-    state: "queued",
-    attempt: 0,
-    crashes: 0,
-    lostAttempts: 0,
-    parks: 0,
-    suspectSinceMs: null,
-    slots: 1,
-    webhook: null,
-    retentionSeconds: null,
-    eventsRetentionSeconds: null,
-    expiresAtMs: null,
-    retriedFrom: null,
-    idempotencyKeyHash: null,
-    cancelRequested: false,
-    metadata: {},
-    traceparent: null,
-    createdAtMs: 1,
-    queuedAtMs: 1,
-    startedAtMs: null,
-    firstTokenAtMs: null,
-    endedAtMs: null,
-    deadlineAtMs: null,
-    claimedAtMs: null,
-    size: { promptCharacters: 40, maxTokens: null },
-    estimate: null,
-    usage: null,
-    result: null,
-    error: null,
-    ...changes,
-  };
+  return jobRecord({ id, model: MODEL, size: { promptCharacters: 40, maxTokens: null }, ...changes });
 }
 
 async function enqueue(jobClass: JobClass, count: number): Promise<JobSummary[]> {

@@ -1,47 +1,26 @@
-import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
+import { jobRecord } from "@quern/shared/contract/job-record.fixture";
 import { pendingWebhook } from "@quern/shared/contract/webhook";
 import { expect, test } from "vitest";
 import { webhookBody, webhookId } from "./webhook-body.ts";
 
 function completed(text: string, changes: Partial<JobRecord> = {}): JobRecord {
-  return {
+  return jobRecord({
     id: "job_019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41",
-    tenant: "default",
-    model: "m",
-    endpoint: "/v1/chat/completions",
-    class: "interactive",
     state: "completed",
     attempt: 1,
-    crashes: 0,
-    lostAttempts: 0,
-    parks: 0,
-    suspectSinceMs: null,
-    slots: 1,
-    retentionSeconds: null,
-    eventsRetentionSeconds: null,
-    expiresAtMs: null,
-    retriedFrom: null,
-    idempotencyKeyHash: null,
-    cancelRequested: false,
-    request: generationRequest(),
     metadata: { order: "7" },
-    traceparent: null,
     createdAtMs: 1_000,
     queuedAtMs: 1_000,
     startedAtMs: 1_100,
     firstTokenAtMs: 1_200,
     endedAtMs: 2_500,
-    deadlineAtMs: null,
     claimedAtMs: 1_100,
-    size: null,
-    estimate: null,
     webhook: pendingWebhook("https://example.com/hook?token=hunter2", "tenant"),
     usage: { promptTokens: 3, completionTokens: 2, reasoningTokens: 0, cachedTokens: 0 },
     result: { text, reasoning: "", toolCalls: [], finishReason: "stop", logprobs: null, alternatives: [] },
-    error: null,
     ...changes,
-  };
+  });
 }
 
 test("a receiver is told the whole job, but not where it is told", () => {

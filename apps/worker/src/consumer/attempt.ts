@@ -9,7 +9,13 @@ import {
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
-import { type Attempt, commitJob, type HandBackReason, handBackJob } from "@quern/shared/redis/job-store";
+import {
+  type Attempt,
+  commitJob,
+  type HandBackReason,
+  handBackJob,
+  type SequencedEvent,
+} from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
@@ -169,15 +175,16 @@ async function saidSoFar(
   { redis, record }: Pick<AttemptOptions, "redis" | "record">,
   publisher: EventPublisher,
 ): Promise<Said> {
-  const unwritten = await publisher.finish([]);
-  const written = await readEvents(redis, record.id, null);
-  const choices = publishedChoices([...written, ...unwritten].map(({ event }) => event));
-  return partialAnswer(choices);
+  return partialAnswer(await readPublished(redis, record.id, await publisher.finish([])));
 }
 
-async function readPublished(redis: Redis, jobId: string): Promise<PublishedChoice[]> {
-  const events = await readEvents(redis, jobId, null);
-  return publishedChoices(events.map(({ event }) => event));
+async function readPublished(
+  redis: Redis,
+  jobId: string,
+  unwritten: SequencedEvent[] = [],
+): Promise<PublishedChoice[]> {
+  const written = await readEvents(redis, jobId, null);
+  return publishedChoices([...written, ...unwritten].map(({ event }) => event));
 }
 
 function isWhole({ result }: Answer): boolean {

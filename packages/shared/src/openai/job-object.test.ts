@@ -1,44 +1,14 @@
 import { expect, test } from "vitest";
-import { generationRequest } from "../contract/generation-request.fixture.ts";
-import type { JobRecord } from "../contract/job.ts";
+import { jobRecord } from "../contract/job-record.fixture.ts";
 import { toJobObject } from "./job-object.ts";
 
-const record: JobRecord = {
-  id: "job_1",
-  tenant: "default",
-  model: "m",
-  endpoint: "/v1/chat/completions",
-  class: "interactive",
-  state: "queued",
-  attempt: 0,
-  crashes: 0,
-  lostAttempts: 0,
-  parks: 0,
-  suspectSinceMs: null,
-  slots: 1,
-  cancelRequested: false,
-  request: generationRequest(),
+const record = jobRecord({
   metadata: { order: "7" },
-  traceparent: null,
   createdAtMs: 1_500,
   queuedAtMs: 1_500,
-  startedAtMs: null,
-  firstTokenAtMs: null,
-  endedAtMs: null,
-  deadlineAtMs: null,
-  claimedAtMs: null,
-  size: null,
-  estimate: null,
-  webhook: null,
   retentionSeconds: 86_400,
   eventsRetentionSeconds: 86_400,
-  expiresAtMs: null,
-  retriedFrom: null,
-  idempotencyKeyHash: null,
-  usage: null,
-  result: null,
-  error: null,
-};
+});
 const usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 1, cachedTokens: 0 };
 
 test("a queued job has a place in its queue and no answer", () => {
