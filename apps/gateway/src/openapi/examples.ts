@@ -79,6 +79,7 @@ const submitted: JobSummary = {
   expiresAtMs: null,
   retriedFrom: null,
   idempotencyKeyHash: null,
+  line: null,
   usage: null,
   result: null,
   error: null,

@@ -190,8 +190,8 @@ export class JobConsumer {
     using _deadline = stopAtDeadline(record, stop);
     const outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
     const { end } = outcome;
-    // Best effort: an entry that stays drops out when it is due.
-    if (end !== "queued" && end !== "suspect" && end !== "lost") {
+    // A line's end says all by itself. For others it is best effort: an entry that stays drops out when it is due.
+    if (end !== "queued" && end !== "suspect" && end !== "lost" && record.line === null) {
       await dropDeadline(redis, record).catch(events.redisError);
       // Likewise: a scheduler finds the job that stays unsettled.
       await settleEnded(redis, record).catch(events.redisError);

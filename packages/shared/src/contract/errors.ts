@@ -55,6 +55,14 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "download_failed",
 ]);
 
+/**
+ * Whether a job that failed of it may succeed at its next try. A job that kills engines has been tried often enough by then
+ * (`engine_crashed`).
+ */
+export function isPassing(code: string): boolean {
+  return code !== "engine_crashed" && RETRYABLE.has(code as ErrorCode);
+}
+
 export interface QuernErrorOptions {
   cause?: unknown;
   /** The request field at fault, as a path (`messages[0].content`). */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** Half of such jobs are earlier than `p50`, nine of ten are earlier than `p90`. */
-const quantilesSchema = z.object({ p50: z.number(), p90: z.number() });
+export const quantilesSchema = z.object({ p50: z.number(), p90: z.number() });
 export type Quantiles = z.infer<typeof quantilesSchema>;
 
 /** When a job begins and ends, as it looks at `madeAtMs`. Unix milliseconds of Redis' clock. */

@@ -35,6 +35,7 @@ export function jobRecord(changes: Partial<JobRecord> = {}): JobRecord {
     expiresAtMs: null,
     retriedFrom: null,
     idempotencyKeyHash: null,
+    line: null,
     usage: null,
     result: null,
     error: null,

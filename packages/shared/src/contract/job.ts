@@ -34,7 +34,7 @@ export function isEmbeddingRequest(request: JobRequest): request is EmbeddingReq
   return "inputs" in request;
 }
 
-const jobResultSchema = z.union([generationResultSchema, embeddingResultSchema]);
+export const jobResultSchema = z.union([generationResultSchema, embeddingResultSchema]);
 export type JobResult = z.infer<typeof jobResultSchema>;
 
 export const jobErrorSchema = z.object({
@@ -49,6 +49,15 @@ export const metadataSchema = z
   .record(z.string().max(64), z.string().max(512))
   .refine((metadata) => Object.keys(metadata).length <= 16, "at most 16 pairs");
 export type Metadata = z.infer<typeof metadataSchema>;
+
+/** What a job knows of the line that it runs, when it is one of a batch. */
+const batchLineSchema = z.object({
+  customId: z.string(),
+  /** Further lines of the batch that ask for the very same, and have the same end. */
+  copies: z.int().nonnegative(),
+  /** What it was thought to cost when it was fed, in tokens. */
+  estimatedTokens: z.int().nonnegative(),
+});
 
 /** A job as Redis holds it. Times are Unix milliseconds. */
 export const jobRecordSchema = z.object({
@@ -99,6 +108,8 @@ export const jobRecordSchema = z.object({
   retriedFrom: z.string().nullable().default(null),
   /** Digest of the Idempotency-Key that it was submitted with. */
   idempotencyKeyHash: z.string().nullable().default(null),
+  /** null: it was submitted by itself. Its id says which line of which batch it is (`line-job.ts`). */
+  line: batchLineSchema.nullable().default(null),
   /** Of a job that waits for another attempt: what it has said so far, should it end before that. */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
@@ -125,6 +136,7 @@ export type NewJob = Pick<
       | "eventsRetentionSeconds"
       | "retriedFrom"
       | "idempotencyKeyHash"
+      | "line"
     >
   > & {
     webhook?: WebhookTarget | null;

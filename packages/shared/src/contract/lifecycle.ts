@@ -56,7 +56,8 @@ function ended(): Record<JobEvent, Outcome> {
   };
 }
 
-export type TerminalState = Exclude<JobState, "queued" | "running">;
+export const TERMINAL_STATES = ["completed", "failed", "cancelled", "expired"] as const satisfies JobState[];
+export type TerminalState = (typeof TERMINAL_STATES)[number];
 
 export function isTerminal(state: JobState): state is TerminalState {
   return state !== "queued" && state !== "running";

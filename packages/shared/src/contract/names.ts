@@ -1,3 +1,5 @@
+import { lineOfJob } from "./line-job.ts";
+
 /**
  * Every name Quern uses in Redis. Keys of one job share a hash tag, so that one script can touch them all on a
  * cluster; BullMQ's keys share one per model.
@@ -14,12 +16,67 @@ export function suspectDutyKey(model: string): string {
 }
 
 export function jobKey(jobId: string): string {
-  return `quern:job:{${jobId}}`;
+  return `quern:job:${jobTag(jobId)}`;
 }
 
 /** The stream of a job's token events; also the Pub/Sub channel on which each of them is announced. */
 export function eventsKey(jobId: string): string {
-  return `quern:events:{${jobId}}`;
+  return `quern:events:${jobTag(jobId)}`;
+}
+
+/** Of a batch's line the batch is the hash tag. */
+function jobTag(jobId: string): string {
+  const line = lineOfJob(jobId);
+  return line === null ? `{${jobId}}` : `{${line.batchId}}:${line.index}`;
+}
+
+/** All keys of a batch share its hash tag with the jobs of its lines. */
+export function batchKey(batchId: string): string {
+  return `quern:batch:{${batchId}}`;
+}
+
+/** Bitmap: the lines that have ended, by their index. Who sets a bit ends the line. */
+export function endedLinesKey(batchId: string): string {
+  return `${batchKey(batchId)}:ended`;
+}
+
+/** Sorted set: indexes of the lines that are jobs just now, by when they were fed in Unix milliseconds. */
+export function liveLinesKey(batchId: string): string {
+  return `${batchKey(batchId)}:live`;
+}
+
+/** Stream: how lines ended, until it stands in the batch's files. */
+export function outboxKey(batchId: string): string {
+  return `${batchKey(batchId)}:outbox`;
+}
+
+/** Sorted set: indexes of the lines that failed in passing, by when they are fed again in Unix milliseconds. */
+export function lineRetriesKey(batchId: string): string {
+  return `${batchKey(batchId)}:retries`;
+}
+
+/** Hash: index of a line → how often it was put off. */
+export function lineTriesKey(batchId: string): string {
+  return `${batchKey(batchId)}:tries`;
+}
+
+/** Sorted set of a tenant's batch ids, all with score 0: uuidv7 ids sort by creation. */
+export function batchIndexKey(tenant: string): string {
+  return `quern:batches:${tenant}`;
+}
+
+/** Sorted set: ids of the batches that are not over, by when they were created in Unix milliseconds. */
+export const LIVE_BATCHES_KEY = "quern:live-batches";
+
+/** Pub/Sub: the id of a batch that changed otherwise than by its lines: it was cancelled, paused, resumed. Schedulers listen. */
+export const BATCH_CHANNEL = "quern:batch-changed";
+
+/** BullMQ's key prefix for the queue of batches, each of which is one scheduler's to see through. */
+export const BATCH_QUEUE_PREFIX = "{quern:batches}";
+
+/** The token of the one scheduler that feeds the lines of all batches to a model. */
+export function feederLockKey(model: string): string {
+  return `${queuePrefix(model)}:feeder`;
 }
 
 /** Sorted set of a tenant's job ids, all with score 0: uuidv7 ids sort by creation. */

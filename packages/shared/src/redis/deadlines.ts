@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { JobClass, NewJob } from "../contract/job.ts";
-import { DEADLINES_KEY, eventsKey, jobKey } from "../contract/names.ts";
+import { DEADLINES_KEY } from "../contract/names.ts";
+import { keysOfEnd } from "./line-keys.ts";
 import { loadScript, runScript } from "./script.ts";
 
 /**
@@ -52,7 +53,7 @@ export async function expireQueuedJob(
   id: string,
   options: { retentionSeconds: number },
 ): Promise<Expiry> {
-  const reply = await runScript(redis, EXPIRE, [jobKey(id), eventsKey(id)], [options.retentionSeconds]);
+  const reply = await runScript(redis, EXPIRE, keysOfEnd(id), [options.retentionSeconds]);
   const [kind, tenant = "", model = "", jobClass] = reply as [Expiry["kind"], string?, string?, JobClass?];
   if (kind !== "expired") return { kind };
   await redis.zrem(DEADLINES_KEY, id);

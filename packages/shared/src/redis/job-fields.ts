@@ -21,6 +21,7 @@ const JSON_FIELDS = [
   "size",
   "estimate",
   "webhook",
+  "line",
 ] as const;
 /** Absent: what the schema says. */
 const COUNTER_FIELDS = ["lostAttempts", "parks", "slots"] as const;
@@ -68,6 +69,7 @@ export function newJobFields(job: NewJob): string[] {
   if (job.eventsRetentionSeconds != null) fields.eventsRetentionSeconds = String(job.eventsRetentionSeconds);
   if (job.retriedFrom != null) fields.retriedFrom = job.retriedFrom;
   if (job.idempotencyKeyHash != null) fields.idempotencyKeyHash = job.idempotencyKeyHash;
+  if (job.line != null) fields.line = JSON.stringify(job.line);
   if (job.traceparent !== null) fields.traceparent = job.traceparent;
   return Object.entries(fields).flat();
 }

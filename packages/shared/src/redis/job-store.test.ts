@@ -89,6 +89,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
     expiresAtMs: null,
     retriedFrom: null,
     idempotencyKeyHash: null,
+    line: null,
   });
   expect(await createJob(redis, { ...job, model: "another" })).toEqual({ created: false });
   expect((await readJob(redis, job.id))?.model).toBe(job.model);

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
+import { isPassing } from "../contract/errors.ts";
 import type { Usage } from "../contract/generation.ts";
 import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts";
 import type { JobState, TerminalState } from "../contract/lifecycle.ts";
 import { eventsKey, jobIndexKey, jobKey, webhookKey } from "../contract/names.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
+import { keysOfEnd } from "./line-keys.ts";
 import { loadScript, runScript } from "./script.ts";
 
 const CREATE = loadScript("create_job.lua");
@@ -141,21 +143,17 @@ export async function commitJob(
   nowMs: number,
 ): Promise<"committed" | "gone" | JobState> {
   const { jobId, epoch } = attempt;
-  const reply = await runScript(
-    redis,
-    COMMIT,
-    [jobKey(jobId), eventsKey(jobId)],
-    [
-      epoch,
-      end.state,
-      nowMs,
-      end.retentionSeconds,
-      toJson(end.usage),
-      toJson(end.result),
-      toJson(end.error),
-      ...end.events.flatMap(eventArgs),
-    ],
-  );
+  const reply = await runScript(redis, COMMIT, keysOfEnd(jobId), [
+    epoch,
+    end.state,
+    nowMs,
+    end.retentionSeconds,
+    toJson(end.usage),
+    toJson(end.result),
+    toJson(end.error),
+    end.error !== null && isPassing(end.error.code) ? "passing" : "",
+    ...end.events.flatMap(eventArgs),
+  ]);
   return reply as "committed" | "gone" | JobState;
 }
 
@@ -191,7 +189,7 @@ export async function cancelJob(
   nowMs: number,
 ): Promise<"gone" | "ended" | "cancelled" | "asked"> {
   const args = [nowMs, options.retentionSeconds];
-  const reply = await runScript(redis, CANCEL, [jobKey(jobId), eventsKey(jobId)], args);
+  const reply = await runScript(redis, CANCEL, keysOfEnd(jobId), args);
   return reply as "gone" | "ended" | "cancelled" | "asked";
 }
 

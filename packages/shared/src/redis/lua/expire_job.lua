@@ -1,11 +1,12 @@
 -- Ends a queued job whose deadline has passed by this server's clock, the one clock that deadlines are judged by. A
 -- running job is its worker's to stop.
 --
--- KEYS 1 record, 2 events
+-- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries
 -- ARGV 1 seconds to keep the job, where its record does not say
 -- Returns {'gone'}, {'ended'}, {'running'}, {'early'} or {'expired', tenant, model, class}.
 -- Needs event_stream.lua
 -- Needs retention.lua
+-- Needs line_end.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'deadlineAtMs', 'tenant', 'model', 'class')
 if not job[1] then
   return { 'gone' }
@@ -19,8 +20,12 @@ if not job[3] or tonumber(job[3]) > nowMs then
   return { 'early' }
 end
 redis.call('HSET', KEYS[1], 'state', 'expired', 'endedAtMs', string.format('%.0f', nowMs))
-local usage = redis.call('HGET', KEYS[1], 'usage') or 'null'
-local data = '{"status":"expired","usage":' .. usage .. ',"finish_reason":null}'
-publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
-keep_ended(KEYS[1], KEYS[2], nowMs, ARGV[1])
+if KEYS[3] then
+  end_line_of_job(KEYS, false)
+else
+  local usage = redis.call('HGET', KEYS[1], 'usage') or 'null'
+  local data = '{"status":"expired","usage":' .. usage .. ',"finish_reason":null}'
+  publish(KEYS[2], job[2], last_seq(KEYS[2]) + 1, 'end', data)
+  keep_ended(KEYS[1], KEYS[2], nowMs, ARGV[1])
+end
 return { 'expired', job[4], job[5], job[6] or 'interactive' }

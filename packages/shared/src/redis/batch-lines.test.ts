@@ -1,0 +1,232 @@
+import { type RedisServer, startRedis } from "@quern/testing/redis-server";
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { GenerationResult, Usage } from "../contract/generation.ts";
+import { lineJobId } from "../contract/line-job.ts";
+import { eventsKey, jobKey, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
+import {
+  endLines,
+  feedLines,
+  haveEnded,
+  readCollected,
+  readFeedStates,
+  readLiveLines,
+  readOutbox,
+  saveCollected,
+} from "./batch-lines.ts";
+import { beginKeeping, createBatch, moveBatch, pauseBatch, readBatch, retireBatch } from "./batch-store.ts";
+import { connectRedis } from "./connect.ts";
+import { expireQueuedJob } from "./deadlines.ts";
+import { appendEvents, cancelJob, claimJob, commitJob, type JobEnd, readJob } from "./job-store.ts";
+import { fedLine, newBatch, unfedLine } from "./new-batch.fixture.ts";
+
+let server: RedisServer;
+let redis: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url, "work", () => {});
+});
+afterAll(async () => {
+  redis?.disconnect();
+  await server?.[Symbol.asyncDispose]();
+});
+
+const usage: Usage = { promptTokens: 30, completionTokens: 4, reasoningTokens: 1, cachedTokens: 20 };
+const result: GenerationResult = {
+  text: "Yes",
+  reasoning: "",
+  toolCalls: [],
+  finishReason: "stop",
+  logprobs: null,
+  alternatives: [],
+};
+const completed: JobEnd = {
+  state: "completed",
+  usage,
+  result,
+  error: null,
+  events: [{ seq: 2, event: { type: "end", data: { status: "completed", usage, finish_reason: "stop" } } }],
+  retentionSeconds: 60,
+};
+function failed(code: string): JobEnd {
+  const error = { code, message: "no", param: null };
+  return { ...completed, state: "failed", usage: null, result: null, error, events: [] };
+}
+
+async function running(total = 10): Promise<string> {
+  const batch = newBatch();
+  await createBatch(redis, batch);
+  await moveBatch(redis, batch.id, "validated", null, 2_000, { model: "tiny-qwen3", total });
+  return batch.id;
+}
+
+async function claimed(jobId: string) {
+  const claim = await claimJob(redis, jobId, 3_000);
+  if (claim.kind !== "claimed") throw new Error(`the claim said ${claim.kind}`);
+  return { jobId, epoch: claim.record.attempt };
+}
+
+const stateOf = async (batchId: string) => (await readFeedStates(redis, [batchId]))[0];
+
+test("a fed line is a job, once, that shares its batch's hash tag", async () => {
+  const batchId = await running();
+  const jobId = lineJobId({ batchId, index: 3 });
+  expect(await feedLines(redis, batchId, [fedLine(3), fedLine(4)])).toEqual([
+    jobId,
+    lineJobId({ batchId, index: 4 }),
+  ]);
+  expect(jobKey(jobId)).toBe(`quern:job:{${batchId}}:3`);
+  expect(await readJob(redis, jobId)).toMatchObject({ state: "queued", class: "batch", line: { copies: 0 } });
+  await claimed(jobId);
+  expect(await feedLines(redis, batchId, [fedLine(3)])).toEqual([jobId]);
+  expect(await readJob(redis, jobId)).toMatchObject({ state: "running", attempt: 1 });
+  expect((await readLiveLines(redis, batchId, 10)).map((line) => line.jobId)).toHaveLength(2);
+});
+
+test("a line's end, the batch's counts and its place in the outbox are one; what was its job is gone", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0, { copies: 2 })]);
+  const jobId = lineJobId({ batchId, index: 0 });
+  const attempt = await claimed(jobId);
+  await appendEvents(redis, attempt, [{ seq: 2, event: { type: "delta", data: { text: "Yes" } } }], 3_000);
+  expect(await commitJob(redis, attempt, completed, 4_000)).toBe("committed");
+  expect(await commitJob(redis, attempt, completed, 4_000)).toBe("gone");
+
+  const batch = await readBatch(redis, batchId);
+  expect(batch).toMatchObject({
+    completed: 3,
+    failed: 0,
+    // Two copies took their prompts from a cache, whole.
+    usage: { promptTokens: 90, completionTokens: 12, reasoningTokens: 3, cachedTokens: 80 },
+  });
+  expect(await stateOf(batchId)).toMatchObject({ ended: 3, live: 0, settledTokens: 10, spentTokens: 34 });
+  const [entry, ...more] = await readOutbox(redis, batchId, 10);
+  expect(more).toEqual([]);
+  expect(entry?.line).toEqual({
+    index: 0,
+    customId: "line 0",
+    copies: 2,
+    state: "completed",
+    createdAtMs: 1_000,
+    usage,
+    result,
+    error: null,
+  });
+  expect(await redis.exists(jobKey(jobId), eventsKey(jobId))).toBe(0);
+});
+
+test("a line that has ended is not fed again", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0)]);
+  await commitJob(redis, await claimed(lineJobId({ batchId, index: 0 })), completed, 4_000);
+  expect(await feedLines(redis, batchId, [fedLine(0), fedLine(1)])).toEqual([
+    lineJobId({ batchId, index: 1 }),
+  ]);
+  expect(await haveEnded(redis, batchId, [0, 1])).toEqual([true, false]);
+});
+
+test("a passing failure is put off, again and again, and in the end is the line's end", async () => {
+  const batchId = await running();
+  const jobId = lineJobId({ batchId, index: 5 });
+  for (let tries = 1; tries <= 4; tries++) {
+    await feedLines(redis, batchId, [fedLine(5)]);
+    await commitJob(redis, await claimed(jobId), failed("internal_error"), 4_000);
+    expect(await readBatch(redis, batchId)).toMatchObject({ failed: 0 });
+    const [time] = await redis.time();
+    const dueInMs = Number(await redis.zscore(lineRetriesKey(batchId), "5")) - Number(time) * 1_000;
+    expect(Math.round(dueInMs / 1_000 / 4 ** (tries - 1))).toBeGreaterThanOrEqual(1);
+    expect(await stateOf(batchId)).toMatchObject({ live: 0, retries: 1, ended: 0 });
+  }
+  await feedLines(redis, batchId, [fedLine(5)]);
+  await commitJob(redis, await claimed(jobId), failed("internal_error"), 4_000);
+  expect(await readBatch(redis, batchId)).toMatchObject({ failed: 1 });
+  expect(await stateOf(batchId)).toMatchObject({ live: 0, retries: 0, ended: 1 });
+  expect(await redis.hget(lineTriesKey(batchId), "5")).toBe("5");
+});
+
+test.each(["invalid_request", "engine_crashed", "context_length_exceeded"])(
+  "a line that failed of %s has ended",
+  async (code) => {
+    const batchId = await running();
+    await feedLines(redis, batchId, [fedLine(0)]);
+    await commitJob(redis, await claimed(lineJobId({ batchId, index: 0 })), failed(code), 4_000);
+    expect(await readBatch(redis, batchId)).toMatchObject({ failed: 1 });
+    expect((await readOutbox(redis, batchId, 1))[0]?.line.error?.code).toBe(code);
+  },
+);
+
+test("queued lines are cancelled and expired as jobs are, and end their lines", async () => {
+  const batchId = await running();
+  const overdue = fedLine(1);
+  await feedLines(redis, batchId, [fedLine(0), { ...overdue, job: { ...overdue.job, deadlineAtMs: 1_500 } }]);
+  const options = { retentionSeconds: 60 };
+  expect(await cancelJob(redis, lineJobId({ batchId, index: 0 }), options, 4_000)).toBe("cancelled");
+  expect(await expireQueuedJob(redis, lineJobId({ batchId, index: 1 }), options)).toMatchObject({
+    kind: "expired",
+  });
+  const states = (await readOutbox(redis, batchId, 10)).map(({ line }) => line.state);
+  expect(states).toEqual(["cancelled", "expired"]);
+  expect(await readBatch(redis, batchId)).toMatchObject({ completed: 0, failed: 2 });
+  expect(await stateOf(batchId)).toMatchObject({ live: 0 });
+});
+
+test("lines end without having been jobs, once, and none that is one", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(1)]);
+  const lines = [unfedLine(0, { copies: 1 }), unfedLine(1), unfedLine(2)];
+  expect(await endLines(redis, batchId, "failed", lines, 4_000)).toEqual({ ended: 2 });
+  expect(await endLines(redis, batchId, "failed", lines, 4_000)).toEqual({ ended: 0 });
+  expect(await readBatch(redis, batchId)).toMatchObject({ failed: 3 });
+  const [first] = await readOutbox(redis, batchId, 1);
+  expect(first?.line).toMatchObject({
+    index: 0,
+    copies: 1,
+    state: "failed",
+    error: { code: "invalid_request" },
+  });
+});
+
+test.each(["paused", "cancelling"])("a batch that is %s takes no lines", async (how) => {
+  const batchId = await running();
+  if (how === "paused") await pauseBatch(redis, batchId, "pause", 3_000);
+  else await moveBatch(redis, batchId, "cancel", null, 3_000);
+  expect(await feedLines(redis, batchId, [fedLine(0)])).toBeNull();
+  expect(await redis.exists(jobKey(lineJobId({ batchId, index: 0 })))).toBe(0);
+});
+
+test("a line whose failure was passing ends for good in a batch that is being cancelled", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0)]);
+  const attempt = await claimed(lineJobId({ batchId, index: 0 }));
+  await moveBatch(redis, batchId, "cancel", null, 3_000);
+  await commitJob(redis, attempt, failed("internal_error"), 4_000);
+  expect(await readBatch(redis, batchId)).toMatchObject({ failed: 1 });
+});
+
+test("only the keeper with the latest epoch records what is collected, and lets go of it", async () => {
+  const batchId = await running();
+  await endLines(redis, batchId, "failed", [unfedLine(0), unfedLine(1), unfedLine(2)], 4_000);
+  const first = (await beginKeeping(redis, batchId)) as number;
+  const second = (await beginKeeping(redis, batchId)) as number;
+  const entries = await readOutbox(redis, batchId, 2);
+  const throughId = entries[1]?.id as string;
+  expect(await saveCollected(redis, batchId, first, { bytes: 1 }, throughId)).toEqual({ saved: false });
+  expect(await readOutbox(redis, batchId, 10)).toHaveLength(3);
+  expect(await saveCollected(redis, batchId, second, { bytes: 2 }, throughId)).toEqual({ saved: true });
+  expect((await readOutbox(redis, batchId, 10)).map(({ line }) => line.index)).toEqual([2]);
+  expect(await readCollected(redis, batchId)).toEqual({ bytes: 2 });
+  expect(await moveBatch(redis, batchId, "lines_ended", first, 5_000)).toEqual({ kind: "fenced" });
+});
+
+test("a batch that is over leaves its record, for its time", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0)]);
+  await cancelJob(redis, lineJobId({ batchId, index: 0 }), { retentionSeconds: 60 }, 4_000);
+  await moveBatch(redis, batchId, "cancel", null, 4_000);
+  await moveBatch(redis, batchId, "cancelled", null, 5_000);
+  await retireBatch(redis, batchId, 60);
+  expect(await redis.keys(`*${batchId}*`)).toEqual([`quern:batch:{${batchId}}`]);
+  expect(await redis.ttl(`quern:batch:{${batchId}}`)).toBeGreaterThan(0);
+  expect(await readBatch(redis, batchId)).toMatchObject({ status: "cancelled", failed: 1 });
+});

@@ -1,0 +1,247 @@
+import type { Redis } from "ioredis";
+import { type EndedLine, endedLineSchema } from "../contract/batch.ts";
+import type { BatchStatus } from "../contract/batch-lifecycle.ts";
+import type { JobError, NewJob } from "../contract/job.ts";
+import type { TerminalState } from "../contract/lifecycle.ts";
+import { lineJobId } from "../contract/line-job.ts";
+import {
+  batchKey,
+  endedLinesKey,
+  jobKey,
+  lineRetriesKey,
+  liveLinesKey,
+  outboxKey,
+} from "../contract/names.ts";
+import { redisNowMs } from "./deadlines.ts";
+import { newJobFields } from "./job-fields.ts";
+import { loadScript, runScript } from "./script.ts";
+
+/**
+ * The lines of a batch on their way: each is fed (made a job, and put into its model's queue), ends once, and waits in the
+ * batch's outbox until its end stands in a file. Which lines have ended is one bit each; all else is there only for the
+ * lines that are under way, so that what a batch takes of Redis does not grow with its length.
+ */
+const FEED = loadScript("feed_lines.lua");
+const END = loadScript("end_lines.lua");
+const SAVE_COLLECTED = loadScript("save_collected.lua");
+
+/** A line as it becomes a job. */
+export interface FedLine {
+  index: number;
+  job: Omit<NewJob, "id" | "line"> & { line: NonNullable<NewJob["line"]> };
+}
+
+/**
+ * Makes jobs of lines; the caller then puts a reference to each into its queue. Both may be done again.
+ * @returns the ids of the jobs that want a reference: a line that has ended wants none. null: the batch takes no more lines.
+ */
+export async function feedLines(redis: Redis, batchId: string, lines: FedLine[]): Promise<string[] | null> {
+  const jobs = lines.map(({ index, job }) => ({ ...job, id: lineJobId({ batchId, index }) }));
+  const [kind, ...wanted] = (await runScript(
+    redis,
+    FEED,
+    [
+      batchKey(batchId),
+      endedLinesKey(batchId),
+      liveLinesKey(batchId),
+      lineRetriesKey(batchId),
+      ...jobs.map(({ id }) => jobKey(id)),
+    ],
+    lines.flatMap(({ index }, at) => {
+      const fields = newJobFields(jobs[at] as NewJob);
+      return [index, fields.length, ...fields];
+    }),
+  )) as [string, ...number[]];
+  if (kind === "stopped") return null;
+  return jobs.filter((_, at) => wanted[at] === 1).map(({ id }) => id);
+}
+
+/** A line that ends without having been a job. */
+export interface UnfedLine {
+  index: number;
+  customId: string;
+  copies: number;
+  error: JobError;
+}
+
+/** Ends lines that are no jobs, in whatever status the batch is. Done again it changes nothing. */
+export async function endLines(
+  redis: Redis,
+  batchId: string,
+  state: Exclude<TerminalState, "completed">,
+  lines: UnfedLine[],
+  nowMs: number,
+): Promise<{ ended: number }> {
+  const keys = [
+    batchKey(batchId),
+    endedLinesKey(batchId),
+    liveLinesKey(batchId),
+    outboxKey(batchId),
+    lineRetriesKey(batchId),
+  ];
+  const args = lines.flatMap(({ index, customId, copies, error }) => [
+    index,
+    customId,
+    copies,
+    JSON.stringify(error),
+  ]);
+  return { ended: (await runScript(redis, END, keys, [state, nowMs, ...args])) as number };
+}
+
+/** Of each of these lines, whether it has ended. */
+export async function haveEnded(redis: Redis, batchId: string, indexes: number[]): Promise<boolean[]> {
+  const pipeline = redis.pipeline();
+  for (const index of indexes) pipeline.getbit(endedLinesKey(batchId), index);
+  return ((await pipeline.exec()) ?? []).map(([error, bit]) => {
+    if (error) throw error;
+    return bit === 1;
+  });
+}
+
+export interface OutboxEntry {
+  /** Of the outbox. */
+  id: string;
+  line: EndedLine;
+}
+
+/** The oldest ends that stand in no file yet, up to `count`. */
+export async function readOutbox(redis: Redis, batchId: string, count: number): Promise<OutboxEntry[]> {
+  const entries = await redis.xrange(outboxKey(batchId), "-", "+", "COUNT", count);
+  return entries.map(([id, values]) => ({ id, line: toEndedLine(values) }));
+}
+
+function toEndedLine(values: string[]): EndedLine {
+  const fields: Record<string, string> = {};
+  for (let at = 0; at + 1 < values.length; at += 2) fields[values[at] as string] = values[at + 1] as string;
+  const json = (text: string | undefined) => (text === undefined || text === "" ? null : JSON.parse(text));
+  return endedLineSchema.parse({
+    index: Number(fields.index),
+    customId: fields.customId,
+    copies: Number(fields.copies),
+    state: fields.state,
+    createdAtMs: Number(fields.createdAtMs),
+    usage: json(fields.usage),
+    result: json(fields.result),
+    error: json(fields.error),
+  });
+}
+
+/**
+ * Records `collected` (how far the batch's files are, as its keeper has it) and drops the outbox up to and including `throughId`.
+ * @returns whether the batch is still this epoch's.
+ */
+export async function saveCollected(
+  redis: Redis,
+  batchId: string,
+  epoch: number,
+  collected: unknown,
+  throughId: string | null,
+): Promise<{ saved: boolean }> {
+  const firstKept = throughId === null ? "0" : idAfter(throughId);
+  const args = [epoch, JSON.stringify(collected), firstKept];
+  const saved = await runScript(redis, SAVE_COLLECTED, [batchKey(batchId), outboxKey(batchId)], args);
+  return { saved: saved === 1 };
+}
+
+function idAfter(id: string): string {
+  const [ms, seq] = id.split("-");
+  return `${ms}-${Number(seq) + 1}`;
+}
+
+/** What `saveCollected` recorded last; null: nothing yet. */
+export async function readCollected(redis: Redis, batchId: string): Promise<unknown> {
+  const json = await redis.hget(batchKey(batchId), "collected");
+  return json === null ? null : JSON.parse(json);
+}
+
+export interface LiveLine {
+  jobId: string;
+  fedAtMs: number;
+}
+
+/** The lines that are jobs just now, those fed first in front. */
+export async function readLiveLines(redis: Redis, batchId: string, count: number): Promise<LiveLine[]> {
+  const replies = await redis.zrange(liveLinesKey(batchId), "0", String(count - 1), "WITHSCORES");
+  const lines: LiveLine[] = [];
+  for (let at = 0; at + 1 < replies.length; at += 2) {
+    lines.push({
+      jobId: lineJobId({ batchId, index: Number(replies[at]) }),
+      fedAtMs: Number(replies[at + 1]),
+    });
+  }
+  return lines;
+}
+
+/** Forgets live lines that have no record and have not ended, which only a Redis that lost writes can show. */
+export async function dropLiveLine(redis: Redis, batchId: string, index: number): Promise<void> {
+  await redis.zrem(liveLinesKey(batchId), index);
+}
+
+/** What a feeder goes by. */
+export interface FeedState {
+  status: BatchStatus;
+  isPaused: boolean;
+  total: number;
+  /** Completed and failed. */
+  ended: number;
+  live: number;
+  /** Indexes of the lines that are to be fed again by now. */
+  dueRetries: number[];
+  /** Lines that wait for their next try, due or not. */
+  retries: number;
+  /** Tokens that ended lines were thought to cost when they were fed, and what they did cost. */
+  settledTokens: number;
+  spentTokens: number;
+}
+
+const FEED_FIELDS = ["status", "pausedAtMs", "total", "completed", "failed", "settledTokens", "spentTokens"];
+
+/** In the order of the ids; null: there is no such batch. One round trip, and one for the time. */
+export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<(FeedState | null)[]> {
+  const nowMs = await redisNowMs(redis);
+  const pipeline = redis.pipeline();
+  for (const id of batchIds) {
+    pipeline
+      .hmget(batchKey(id), ...FEED_FIELDS)
+      .zcard(liveLinesKey(id))
+      .zrange(lineRetriesKey(id), "-inf", String(nowMs), "BYSCORE", "LIMIT", 0, 100)
+      .zcard(lineRetriesKey(id));
+  }
+  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
+  return batchIds.map((_, at) => {
+    const [fields, live, due, retries] = replies.slice(at * 4, at * 4 + 4) as [
+      (string | null)[],
+      number,
+      string[],
+      number,
+    ];
+    const [status, pausedAtMs, ...counts] = fields;
+    if (status == null) return null;
+    const [total = 0, completed = 0, failed = 0, settledTokens = 0, spentTokens = 0] = counts.map(Number);
+    return {
+      status: status as BatchStatus,
+      isPaused: pausedAtMs != null,
+      total,
+      ended: completed + failed,
+      live,
+      dueRetries: due.map(Number),
+      retries,
+      settledTokens,
+      spentTokens,
+    };
+  });
+}
+
+/** How far the input has been fed, in the feeder's own words. Losing the last one costs time, no line. */
+export async function saveFeedCursor(redis: Redis, batchId: string, cursor: unknown): Promise<void> {
+  await redis.hset(batchKey(batchId), "feedCursor", JSON.stringify(cursor));
+}
+
+/** null: nothing was fed yet. */
+export async function readFeedCursor(redis: Redis, batchId: string): Promise<unknown> {
+  const json = await redis.hget(batchKey(batchId), "feedCursor");
+  return json === null ? null : JSON.parse(json);
+}

@@ -1,0 +1,175 @@
+import type { Redis } from "ioredis";
+import type { BatchFault, BatchProgress, BatchRecord, NewBatch } from "../contract/batch.ts";
+import {
+  BATCH_LIFECYCLE,
+  BATCH_STATUSES,
+  type BatchEvent,
+  type BatchStatus,
+} from "../contract/batch-lifecycle.ts";
+import {
+  BATCH_CHANNEL,
+  batchIndexKey,
+  batchKey,
+  endedLinesKey,
+  LIVE_BATCHES_KEY,
+  lineRetriesKey,
+  lineTriesKey,
+  liveLinesKey,
+  outboxKey,
+  webhookKey,
+} from "../contract/names.ts";
+import { newBatchFields, parseBatchRecord } from "./batch-fields.ts";
+import { loadScript, runScript } from "./script.ts";
+
+const BEGIN_KEEPING = loadScript("begin_keeping.lua");
+const MOVE = loadScript("move_batch.lua");
+const PAUSE = loadScript("pause_batch.lua");
+
+/**
+ * Writes a batch down; from here on it is accepted. A scheduler that sweeps puts it into the queue of batches if its
+ * submitter does not come to that. The entry among the live ones comes first, so that no record is ever left without.
+ */
+export async function createBatch(redis: Redis, batch: NewBatch): Promise<void> {
+  await redis.zadd(LIVE_BATCHES_KEY, batch.createdAtMs, batch.id);
+  if (batch.webhook?.secret != null) await redis.hset(webhookKey(batch.id), "secret", batch.webhook.secret);
+  await redis.hset(batchKey(batch.id), newBatchFields(batch));
+  await redis.zadd(batchIndexKey(batch.tenant), 0, batch.id);
+}
+
+export async function readBatch(redis: Redis, batchId: string): Promise<BatchRecord | null> {
+  return parseBatchRecord(await redis.hgetall(batchKey(batchId)));
+}
+
+/** The newest first. Batches whose record expired drop out of the index as they are met. */
+export async function listBatches(
+  redis: Redis,
+  { tenant, limit, after }: { tenant: string; limit: number; after: string | null },
+): Promise<{ records: BatchRecord[]; hasMore: boolean }> {
+  const records: BatchRecord[] = [];
+  let bound = after;
+  for (;;) {
+    const from = bound === null ? "+" : `(${bound}`;
+    const ids = await redis.zrange(
+      batchIndexKey(tenant),
+      from,
+      "-",
+      "BYLEX",
+      "REV",
+      "LIMIT",
+      "0",
+      String(limit + 1),
+    );
+    const found = await Promise.all(ids.map((id) => readBatch(redis, id)));
+    for (const [at, record] of found.entries()) {
+      if (record === null) await redis.zrem(batchIndexKey(tenant), ids[at] as string);
+      else if (records.length === limit) return { records, hasMore: true };
+      else records.push(record);
+    }
+    if (ids.length <= limit) return { records, hasMore: false };
+    bound = ids.at(-1) as string;
+  }
+}
+
+/** The batches that are not over, the oldest first. */
+export async function liveBatchIds(redis: Redis): Promise<string[]> {
+  return await redis.zrange(LIVE_BATCHES_KEY, "0", "-1");
+}
+
+/** @returns the epoch of the scheduler that takes the batch over; null: there is no such batch. */
+export async function beginKeeping(redis: Redis, batchId: string): Promise<number | null> {
+  const epoch = (await runScript(redis, BEGIN_KEEPING, [batchKey(batchId)], [])) as number;
+  return epoch === 0 ? null : epoch;
+}
+
+/** What is set together with a batch's status. */
+export interface BatchChanges {
+  model?: string;
+  total?: number;
+  errors?: BatchFault[];
+  outputFileId?: string;
+  errorFileId?: string;
+}
+
+export type BatchMove =
+  | { kind: "moved" | "ignored"; status: BatchStatus }
+  /** Another scheduler has the batch. */
+  | { kind: "fenced" }
+  | { kind: "gone" };
+
+/**
+ * Moves a batch on (`contract/batch-lifecycle.ts`), with the time at which it did.
+ * @param epoch of the scheduler that sees it through; null: whoever may at any time, such as one who cancels it.
+ */
+export async function moveBatch(
+  redis: Redis,
+  batchId: string,
+  event: BatchEvent,
+  epoch: number | null,
+  nowMs: number,
+  changes: BatchChanges = {},
+): Promise<BatchMove> {
+  const moves = BATCH_STATUSES.flatMap((from) => {
+    const outcome = BATCH_LIFECYCLE[from][event];
+    return outcome === "ignore" ? [] : [{ from, to: outcome.to }];
+  });
+  // All statuses that an event leads to are one.
+  const to = moves[0]?.to;
+  const { model, total, errors, outputFileId, errorFileId } = changes;
+  const fields = {
+    ...(to === undefined ? {} : { [TIME_OF_STATUS[to]]: nowMs }),
+    ...(model === undefined ? {} : { model }),
+    ...(total === undefined ? {} : { total }),
+    ...(errors === undefined ? {} : { errors: JSON.stringify(errors) }),
+    ...(outputFileId === undefined ? {} : { outputFileId }),
+    ...(errorFileId === undefined ? {} : { errorFileId }),
+  };
+  const args = [
+    epoch ?? "",
+    moves.length,
+    ...moves.flatMap(({ from, to: next }) => [from, next]),
+    ...Object.entries(fields).flat(),
+  ];
+  const [kind, status] = (await runScript(redis, MOVE, [batchKey(batchId)], args)) as string[];
+  return { kind, status } as BatchMove;
+}
+
+const TIME_OF_STATUS: Record<BatchStatus, string> = {
+  validating: "createdAtMs",
+  in_progress: "inProgressAtMs",
+  finalizing: "finalizingAtMs",
+  cancelling: "cancellingAtMs",
+  completed: "completedAtMs",
+  failed: "failedAtMs",
+  expired: "expiredAtMs",
+  cancelled: "cancelledAtMs",
+};
+
+/** Pauses a batch, or lets it go on; one that is over, or is being ended, stays as it is. null: there is no such batch. */
+export async function pauseBatch(
+  redis: Redis,
+  batchId: string,
+  what: "pause" | "resume",
+  nowMs: number,
+): Promise<BatchStatus | null> {
+  const status = await runScript(redis, PAUSE, [batchKey(batchId)], [what, nowMs]);
+  return status === "gone" ? null : (status as BatchStatus);
+}
+
+/** Tells the schedulers that a batch was changed. One that does not hear of it looks by itself, a little later. */
+export async function announceBatch(redis: Redis, batchId: string): Promise<void> {
+  await redis.publish(BATCH_CHANNEL, batchId);
+}
+
+export async function saveProgress(redis: Redis, batchId: string, progress: BatchProgress): Promise<void> {
+  await redis.hset(batchKey(batchId), "progress", JSON.stringify(progress));
+}
+
+/** A batch that is over: what only its run needed goes, its record is kept for `retentionSeconds`. */
+export async function retireBatch(redis: Redis, batchId: string, retentionSeconds: number): Promise<void> {
+  const run = [endedLinesKey, liveLinesKey, outboxKey, lineRetriesKey, lineTriesKey];
+  await redis.del(...run.map((keyOf) => keyOf(batchId)));
+  await redis.hdel(batchKey(batchId), "collected", "feedCursor");
+  await redis.expire(batchKey(batchId), retentionSeconds);
+  // Last: whoever finds it still there does all of this again.
+  await redis.zrem(LIVE_BATCHES_KEY, batchId);
+}

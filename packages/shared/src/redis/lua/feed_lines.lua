@@ -1,0 +1,30 @@
+-- Makes jobs of lines of a batch, unless it takes no more. A line that has ended is passed over; one that is a job already
+-- stays as it is. So lines may be fed twice, and by two.
+--
+-- KEYS 1 batch, 2 ended lines, 3 live lines, 4 retries, then the record of each line
+-- ARGV of each line: index, number of fields and values, then field, value, field, value, ...
+-- Returns {'stopped'} when the batch is paused or not in progress, or {'fed', 1 or 0 of each line}: 1 is a job now, and
+-- wants a reference in its queue; 0 has ended.
+-- Needs line_end.lua
+local batch = redis.call('HMGET', KEYS[1], 'status', 'pausedAtMs')
+if batch[1] ~= 'in_progress' or batch[2] then
+  return { 'stopped' }
+end
+local now = string.format('%.0f', server_now_ms())
+local reply = { 'fed' }
+local at = 1
+for i = 5, #KEYS do
+  local index, count = ARGV[at], tonumber(ARGV[at + 1])
+  if redis.call('GETBIT', KEYS[2], index) == 1 then
+    reply[#reply + 1] = 0
+  else
+    if redis.call('EXISTS', KEYS[i]) == 0 then
+      redis.call('HSET', KEYS[i], unpack(ARGV, at + 2, at + 1 + count))
+    end
+    redis.call('ZADD', KEYS[3], 'NX', now, index)
+    reply[#reply + 1] = 1
+  end
+  redis.call('ZREM', KEYS[4], index)
+  at = at + 2 + count
+end
+return reply

@@ -1,0 +1,58 @@
+-- What the commands share that end lines of a batch. A line ends once: who sets its bit counts it, and puts its end into the
+-- batch's outbox, all in one step. What is left of its job goes at once: the outbox has what is still needed of it.
+
+-- A line that failed in passing is put off so often, for 1, 4, 16 and 64 s.
+local MAX_LINE_RETRIES = 4
+
+local function server_now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- `batch`, `ended`, `outbox`: keys. `line`: index, customId, copies, estimatedTokens. `job`: state, createdAtMs, and usage,
+-- result, error as JSON or ''. Returns whether the line ended now.
+local function end_line(batch, ended, outbox, line, job)
+  if redis.call('SETBIT', ended, line.index, 1) == 1 then
+    return false
+  end
+  redis.call('XADD', outbox, '*', 'index', line.index, 'customId', line.customId, 'copies', line.copies,
+    'state', job.state, 'createdAtMs', job.createdAtMs, 'usage', job.usage, 'result', job.result, 'error', job.error)
+  local lines = 1 + line.copies
+  redis.call('HINCRBY', batch, job.state == 'completed' and 'completed' or 'failed', lines)
+  redis.call('HINCRBY', batch, 'settledTokens', line.estimatedTokens)
+  if job.usage ~= '' then
+    local usage = cjson.decode(job.usage)
+    redis.call('HINCRBY', batch, 'promptTokens', usage.promptTokens * lines)
+    redis.call('HINCRBY', batch, 'completionTokens', usage.completionTokens * lines)
+    redis.call('HINCRBY', batch, 'reasoningTokens', usage.reasoningTokens * lines)
+    -- A copy was not computed: its whole prompt came from a cache.
+    redis.call('HINCRBY', batch, 'cachedTokens', usage.cachedTokens + usage.promptTokens * line.copies)
+    redis.call('HINCRBY', batch, 'spentTokens', usage.promptTokens + usage.completionTokens)
+  end
+  return true
+end
+
+-- Ends the line that a job runs, or puts it off when its failure is passing. The record holds how the job ended.
+-- `keys`: 1 record, 2 events, 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries. `is_passing`: the failure
+-- may be gone at the next try.
+local function end_line_of_job(keys, is_passing)
+  local fields = redis.call('HMGET', keys[1], 'line', 'state', 'createdAtMs', 'usage', 'result', 'error')
+  local line = cjson.decode(fields[1])
+  line.index = string.match(keys[1], '%d+$')
+  redis.call('ZREM', keys[5], line.index)
+  redis.call('DEL', keys[1], keys[2])
+  if is_passing and redis.call('HGET', keys[3], 'status') == 'in_progress' then
+    local tries = redis.call('HINCRBY', keys[8], line.index, 1)
+    if tries <= MAX_LINE_RETRIES then
+      redis.call('ZADD', keys[7], string.format('%.0f', server_now_ms() + 1000 * 4 ^ (tries - 1)), line.index)
+      return
+    end
+  end
+  end_line(keys[3], keys[4], keys[6], line, {
+    state = fields[2],
+    createdAtMs = fields[3],
+    usage = fields[4] or '',
+    result = fields[5] or '',
+    error = fields[6] or '',
+  })
+end
