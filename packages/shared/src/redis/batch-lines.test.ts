@@ -100,7 +100,13 @@ test("a line's end, the batch's counts and its place in the outbox are one; what
     // Two copies took their prompts from a cache, whole.
     usage: { promptTokens: 90, completionTokens: 12, reasoningTokens: 3, cachedTokens: 80 },
   });
-  expect(await stateOf(batchId)).toMatchObject({ ended: 3, live: 0, settledTokens: 10, spentTokens: 34 });
+  expect(await stateOf(batchId)).toMatchObject({
+    ended: 3,
+    live: 0,
+    outbox: 1,
+    settledTokens: 10,
+    spentTokens: 34,
+  });
   const [entry, ...more] = await readOutbox(redis, batchId, 10);
   expect(more).toEqual([]);
   expect(entry?.line).toEqual({

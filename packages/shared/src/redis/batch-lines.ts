@@ -189,6 +189,8 @@ export interface FeedState {
   dueRetries: number[];
   /** Lines that wait for their next try, due or not. */
   retries: number;
+  /** Ends that stand in no file yet: many, when the files can't be written. */
+  outbox: number;
   /** Tokens that ended lines were thought to cost when they were fed, and what they did cost. */
   settledTokens: number;
   spentTokens: number;
@@ -205,17 +207,19 @@ export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<
       .hmget(batchKey(id), ...FEED_FIELDS)
       .zcard(liveLinesKey(id))
       .zrange(lineRetriesKey(id), "-inf", String(nowMs), "BYSCORE", "LIMIT", 0, 100)
-      .zcard(lineRetriesKey(id));
+      .zcard(lineRetriesKey(id))
+      .xlen(outboxKey(id));
   }
   const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
     if (error) throw error;
     return reply;
   });
   return batchIds.map((_, at) => {
-    const [fields, live, due, retries] = replies.slice(at * 4, at * 4 + 4) as [
+    const [fields, live, due, retries, outbox] = replies.slice(at * 5, at * 5 + 5) as [
       (string | null)[],
       number,
       string[],
+      number,
       number,
     ];
     const [status, pausedAtMs, ...counts] = fields;
@@ -229,6 +233,7 @@ export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<
       live,
       dueRetries: due.map(Number),
       retries,
+      outbox,
       settledTokens,
       spentTokens,
     };
