@@ -5,11 +5,13 @@ import { z } from "zod";
  *
  *   validating ──validated──▶ in_progress ──lines_ended──▶ finalizing ──completed──▶ completed
  *       │  │                     │  │  └─────due─────────▶ finalizing ──expired────▶ expired
- *       │  └──rejected──▶ failed ◀──┘ (its input is gone)
+ *       │  │                     │  └────input_lost─────▶ finalizing ──rejected───▶ failed
+ *       │  └──rejected──▶ failed │
  *       └───cancel──▶ cancelling ◀──cancel─┘  ──cancelled──▶ cancelled
  *
  * While it is `finalizing` because it was due, or `cancelling`, no more lines are fed, those that run are stopped, and
- * what is left gets an error line each; then the files are closed.
+ * what is left gets an error line each; then the files are closed. Where its input is gone, those that run come to their
+ * end, and what is left has no line.
  */
 export const BATCH_STATUSES = [
   "validating",
@@ -29,6 +31,7 @@ export const BATCH_EVENTS = [
   "rejected",
   "lines_ended",
   "due",
+  "input_lost",
   "cancel",
   "completed",
   "expired",
@@ -43,6 +46,7 @@ const IGNORE_ALL: Record<BatchEvent, BatchOutcome> = {
   rejected: "ignore",
   lines_ended: "ignore",
   due: "ignore",
+  input_lost: "ignore",
   cancel: "ignore",
   completed: "ignore",
   expired: "ignore",
@@ -59,13 +63,18 @@ export const BATCH_LIFECYCLE: Record<BatchStatus, Record<BatchEvent, BatchOutcom
   },
   in_progress: {
     ...IGNORE_ALL,
-    rejected: { to: "failed" },
     lines_ended: { to: "finalizing" },
     due: { to: "finalizing" },
+    input_lost: { to: "finalizing" },
     cancel: { to: "cancelling" },
   },
   // Too late for a cancel: all that can end differently has ended.
-  finalizing: { ...IGNORE_ALL, completed: { to: "completed" }, expired: { to: "expired" } },
+  finalizing: {
+    ...IGNORE_ALL,
+    completed: { to: "completed" },
+    expired: { to: "expired" },
+    rejected: { to: "failed" },
+  },
   cancelling: { ...IGNORE_ALL, cancelled: { to: "cancelled" } },
   completed: IGNORE_ALL,
   failed: IGNORE_ALL,

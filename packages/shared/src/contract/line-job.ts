@@ -19,3 +19,10 @@ export function lineOfJob(jobId: string): LineOfBatch | null {
   const [, batchId, index] = LINE_JOB_ID.exec(jobId) ?? [];
   return batchId === undefined ? null : { batchId, index: Number(index) };
 }
+
+const BATCH_ID = /^batch_[0-9a-f-]{36}$/;
+
+/** Batches and jobs have no id in common. */
+export function isBatchId(id: string): boolean {
+  return BATCH_ID.test(id);
+}

@@ -1,10 +1,12 @@
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BatchFault } from "../contract/batch.ts";
 import type { GenerationResult, Usage } from "../contract/generation.ts";
 import { lineJobId } from "../contract/line-job.ts";
-import { eventsKey, jobKey, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
+import { eventsKey, jobKey, LIVE_BATCHES_KEY, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
 import {
+  dropLiveLine,
   endLines,
   feedLines,
   haveEnded,
@@ -14,7 +16,17 @@ import {
   readOutbox,
   saveCollected,
 } from "./batch-lines.ts";
-import { beginKeeping, createBatch, moveBatch, pauseBatch, readBatch, retireBatch } from "./batch-store.ts";
+import {
+  beginKeeping,
+  createBatch,
+  forgetBatch,
+  moveBatch,
+  pauseBatch,
+  readBatch,
+  readEndOfBatch,
+  readLiveBatches,
+  retireBatch,
+} from "./batch-store.ts";
 import { connectRedis } from "./connect.ts";
 import { expireQueuedJob } from "./deadlines.ts";
 import { appendEvents, cancelJob, claimJob, commitJob, type JobEnd, readJob } from "./job-store.ts";
@@ -223,6 +235,57 @@ test("only the keeper with the latest epoch records what is collected, and lets 
   expect((await readOutbox(redis, batchId, 10)).map(({ line }) => line.index)).toEqual([2]);
   expect(await readCollected(redis, batchId)).toEqual({ bytes: 2 });
   expect(await moveBatch(redis, batchId, "lines_ended", first, 5_000)).toEqual({ kind: "fenced" });
+});
+
+test("a Redis that has lost what a keeper saw takes nothing more from that keeper", async () => {
+  const batchId = await running();
+  await endLines(redis, batchId, "failed", [unfedLine(0), unfedLine(1)], 4_000);
+  const epoch = (await beginKeeping(redis, batchId)) as number;
+  const [first, second] = await readOutbox(redis, batchId, 2);
+  const save = (throughId: string | undefined, saves: number) =>
+    saveCollected(redis, batchId, epoch, { through: throughId }, throughId ?? null, saves);
+  expect(await save(first?.id, 0)).toEqual({ saved: true });
+  // The keeper's last save is lost.
+  expect(await save(second?.id, 2)).toEqual({ saved: false });
+  // The line that the file holds is lost.
+  expect(await save("99-0", 1)).toEqual({ saved: false });
+  expect(await readCollected(redis, batchId)).toEqual({ through: first?.id });
+  expect(await readOutbox(redis, batchId, 2)).toEqual([second]);
+  expect(await save(second?.id, 1)).toEqual({ saved: true });
+});
+
+test("a live line is forgotten only when it has no record", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0), fedLine(1)]);
+  await redis.del(jobKey(lineJobId({ batchId, index: 1 })));
+  expect(await dropLiveLine(redis, { batchId, index: 0 })).toEqual({ dropped: false });
+  expect(await dropLiveLine(redis, { batchId, index: 1 })).toEqual({ dropped: true });
+  expect(await readLiveLines(redis, batchId, 10)).toMatchObject([{ index: 0 }]);
+});
+
+test("a batch whose input is lost goes to its end, and says what it is", async () => {
+  const batchId = await running();
+  expect(await moveBatch(redis, batchId, "rejected", null, 3_000)).toMatchObject({ kind: "ignored" });
+  const errors: BatchFault[] = [{ code: "input_file_missing", message: "gone", param: null, line: null }];
+  await moveBatch(redis, batchId, "input_lost", null, 3_000, { errors, endsWith: "rejected" });
+  expect(await readEndOfBatch(redis, batchId)).toBe("rejected");
+  expect(await moveBatch(redis, batchId, "rejected", null, 4_000)).toEqual({
+    kind: "moved",
+    status: "failed",
+  });
+  expect(await readBatch(redis, batchId)).toMatchObject({ finalizingAtMs: 3_000, failedAtMs: 4_000, errors });
+});
+
+test("of the live batches it is known which have a record", async () => {
+  const batchId = await running();
+  await redis.zadd(LIVE_BATCHES_KEY, 5, "batch_none");
+  const live = (await readLiveBatches(redis)).filter(({ id }) => id === batchId || id === "batch_none");
+  expect(live).toEqual([
+    { id: "batch_none", createdAtMs: 5, hasRecord: false },
+    { id: batchId, createdAtMs: 1_000, hasRecord: true },
+  ]);
+  await forgetBatch(redis, "batch_none");
+  expect(await redis.zscore(LIVE_BATCHES_KEY, "batch_none")).toBeNull();
 });
 
 test("a batch that is over leaves its record, for its time", async () => {

@@ -3,7 +3,7 @@ import { type EndedLine, endedLineSchema } from "../contract/batch.ts";
 import type { BatchStatus } from "../contract/batch-lifecycle.ts";
 import type { JobError, NewJob } from "../contract/job.ts";
 import type { TerminalState } from "../contract/lifecycle.ts";
-import { lineJobId } from "../contract/line-job.ts";
+import { type LineOfBatch, lineJobId } from "../contract/line-job.ts";
 import {
   batchKey,
   endedLinesKey,
@@ -23,6 +23,7 @@ import { loadScript, runScript } from "./script.ts";
  */
 const FEED = loadScript("feed_lines.lua");
 const END = loadScript("end_lines.lua");
+const DROP_LIVE = loadScript("drop_live_line.lua");
 const SAVE_COLLECTED = loadScript("save_collected.lua");
 
 /** A line as it becomes a job. */
@@ -128,7 +129,9 @@ function toEndedLine(values: string[]): EndedLine {
 
 /**
  * Records `collected` (how far the batch's files are, as its keeper has it) and drops the outbox up to and including `throughId`.
- * @returns whether the batch is still this epoch's.
+ * @param savesBefore how many saves of this epoch came before. A Redis that has lost one of them, or the entry `throughId`,
+ * has lines run again that the files hold already: then nothing is saved.
+ * @returns whether it was: the batch is still this epoch's, and Redis has not gone back in time.
  */
 export async function saveCollected(
   redis: Redis,
@@ -136,9 +139,10 @@ export async function saveCollected(
   epoch: number,
   collected: unknown,
   throughId: string | null,
+  savesBefore: number | null = null,
 ): Promise<{ saved: boolean }> {
-  const firstKept = throughId === null ? "0" : idAfter(throughId);
-  const args = [epoch, JSON.stringify(collected), firstKept];
+  const [through, firstKept] = throughId === null ? ["", ""] : [throughId, idAfter(throughId)];
+  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore ?? ""];
   const saved = await runScript(redis, SAVE_COLLECTED, [batchKey(batchId), outboxKey(batchId)], args);
   return { saved: saved === 1 };
 }
@@ -155,7 +159,9 @@ export async function readCollected(redis: Redis, batchId: string): Promise<unkn
 }
 
 export interface LiveLine {
+  index: number;
   jobId: string;
+  /** By Redis' clock. */
   fedAtMs: number;
 }
 
@@ -164,17 +170,19 @@ export async function readLiveLines(redis: Redis, batchId: string, count: number
   const replies = await redis.zrange(liveLinesKey(batchId), "0", String(count - 1), "WITHSCORES");
   const lines: LiveLine[] = [];
   for (let at = 0; at + 1 < replies.length; at += 2) {
-    lines.push({
-      jobId: lineJobId({ batchId, index: Number(replies[at]) }),
-      fedAtMs: Number(replies[at + 1]),
-    });
+    const index = Number(replies[at]);
+    lines.push({ index, jobId: lineJobId({ batchId, index }), fedAtMs: Number(replies[at + 1]) });
   }
   return lines;
 }
 
-/** Forgets live lines that have no record and have not ended, which only a Redis that lost writes can show. */
-export async function dropLiveLine(redis: Redis, batchId: string, index: number): Promise<void> {
-  await redis.zrem(liveLinesKey(batchId), index);
+/** Forgets a live line that has no record, which only a Redis that lost writes can show; the feeder finds that it is missing. */
+export async function dropLiveLine(
+  redis: Redis,
+  { batchId, index }: LineOfBatch,
+): Promise<{ dropped: boolean }> {
+  const keys = [liveLinesKey(batchId), jobKey(lineJobId({ batchId, index }))];
+  return { dropped: (await runScript(redis, DROP_LIVE, keys, [index])) === 1 };
 }
 
 /** What a feeder goes by. */

@@ -75,6 +75,30 @@ export async function liveBatchIds(redis: Redis): Promise<string[]> {
   return await redis.zrange(LIVE_BATCHES_KEY, "0", "-1");
 }
 
+export interface LiveBatch {
+  id: string;
+  createdAtMs: number;
+  /** A submitter that died half-way leaves an entry without. */
+  hasRecord: boolean;
+}
+
+/** Likewise, with what whoever looks after all of them goes by. */
+export async function readLiveBatches(redis: Redis): Promise<LiveBatch[]> {
+  const flat = await redis.zrange(LIVE_BATCHES_KEY, "0", "-1", "WITHSCORES");
+  const entries = Array.from({ length: flat.length / 2 }, (_, at) => ({
+    id: flat[2 * at] as string,
+    createdAtMs: Number(flat[2 * at + 1]),
+  }));
+  const pipeline = redis.pipeline();
+  for (const { id } of entries) pipeline.exists(batchKey(id));
+  const replies = entries.length === 0 ? [] : ((await pipeline.exec()) ?? []);
+  return entries.map((entry, at) => {
+    const [error, exists] = replies[at] ?? [];
+    if (error) throw error;
+    return { ...entry, hasRecord: exists === 1 };
+  });
+}
+
 /** @returns the epoch of the scheduler that takes the batch over; null: there is no such batch. */
 export async function beginKeeping(redis: Redis, batchId: string): Promise<number | null> {
   const epoch = (await runScript(redis, BEGIN_KEEPING, [batchKey(batchId)], [])) as number;
@@ -88,7 +112,11 @@ export interface BatchChanges {
   errors?: BatchFault[];
   outputFileId?: string;
   errorFileId?: string;
+  /** With what a batch that becomes `finalizing` leaves it again. */
+  endsWith?: EndOfBatch;
 }
+
+export type EndOfBatch = Extract<BatchEvent, "completed" | "expired" | "rejected">;
 
 export type BatchMove =
   | { kind: "moved" | "ignored"; status: BatchStatus }
@@ -114,7 +142,7 @@ export async function moveBatch(
   });
   // All statuses that an event leads to are one.
   const to = moves[0]?.to;
-  const { model, total, errors, outputFileId, errorFileId } = changes;
+  const { model, total, errors, outputFileId, errorFileId, endsWith } = changes;
   const fields = {
     ...(to === undefined ? {} : { [TIME_OF_STATUS[to]]: nowMs }),
     ...(model === undefined ? {} : { model }),
@@ -122,6 +150,7 @@ export async function moveBatch(
     ...(errors === undefined ? {} : { errors: JSON.stringify(errors) }),
     ...(outputFileId === undefined ? {} : { outputFileId }),
     ...(errorFileId === undefined ? {} : { errorFileId }),
+    ...(endsWith === undefined ? {} : { endsWith }),
   };
   const args = [
     epoch ?? "",
@@ -131,6 +160,11 @@ export async function moveBatch(
   ];
   const [kind, status] = (await runScript(redis, MOVE, [batchKey(batchId)], args)) as string[];
   return { kind, status } as BatchMove;
+}
+
+/** Of a batch that is `finalizing`. */
+export async function readEndOfBatch(redis: Redis, batchId: string): Promise<EndOfBatch> {
+  return ((await redis.hget(batchKey(batchId), "endsWith")) ?? "completed") as EndOfBatch;
 }
 
 const TIME_OF_STATUS: Record<BatchStatus, string> = {
@@ -164,11 +198,16 @@ export async function saveProgress(redis: Redis, batchId: string, progress: Batc
   await redis.hset(batchKey(batchId), "progress", JSON.stringify(progress));
 }
 
+/** Takes an entry out of the live ones whose batch has no record: it counts as never accepted. */
+export async function forgetBatch(redis: Redis, batchId: string): Promise<void> {
+  await redis.zrem(LIVE_BATCHES_KEY, batchId);
+}
+
 /** A batch that is over: what only its run needed goes, its record is kept for `retentionSeconds`. */
 export async function retireBatch(redis: Redis, batchId: string, retentionSeconds: number): Promise<void> {
   const run = [endedLinesKey, liveLinesKey, outboxKey, lineRetriesKey, lineTriesKey];
   await redis.del(...run.map((keyOf) => keyOf(batchId)));
-  await redis.hdel(batchKey(batchId), "collected", "feedCursor");
+  await redis.hdel(batchKey(batchId), "collected", "keeperSaves", "feedCursor", "endsWith");
   await redis.expire(batchKey(batchId), retentionSeconds);
   // Last: whoever finds it still there does all of this again.
   await redis.zrem(LIVE_BATCHES_KEY, batchId);

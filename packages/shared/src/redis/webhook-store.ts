@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
-import { jobKey, webhookKey } from "../contract/names.ts";
+import { isBatchId } from "../contract/line-job.ts";
+import { batchKey, jobKey, webhookKey } from "../contract/names.ts";
 import type { WebhookState } from "../contract/webhook.ts";
 import { loadScript, runScript } from "./script.ts";
 
@@ -33,7 +34,8 @@ export async function dropDelivery(redis: Redis, jobId: string): Promise<void> {
   await redis.del(webhookKey(jobId));
 }
 
-/** How far the webhook of a job is, for everybody who reads the job. Nothing when the job is not kept any more. */
-export async function recordWebhook(redis: Redis, jobId: string, state: WebhookState): Promise<void> {
-  await runScript(redis, RECORD, [jobKey(jobId)], [JSON.stringify(state)]);
+/** How far the webhook of a job or of a batch is, for everybody who reads it. Nothing when it is not kept any more. */
+export async function recordWebhook(redis: Redis, id: string, state: WebhookState): Promise<void> {
+  const key = isBatchId(id) ? batchKey(id) : jobKey(id);
+  await runScript(redis, RECORD, [key], [JSON.stringify(state)]);
 }

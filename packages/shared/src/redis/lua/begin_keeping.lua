@@ -5,4 +5,5 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
+redis.call('HSET', KEYS[1], 'keeperSaves', '0')
 return redis.call('HINCRBY', KEYS[1], 'keeperEpoch', 1)

@@ -1,4 +1,4 @@
--- Writes how far a job's webhook is. A record that is gone by now stays gone.
+-- Writes how far the webhook of a job or a batch is. A record that is gone by now stays gone.
 --
 -- KEYS 1 record
 -- ARGV 1 state of the webhook (JSON)
