@@ -6,7 +6,7 @@ const LINE_JOB_ID = /^(batch_[0-9a-f-]{36})-(\d+)$/;
 
 export interface LineOfBatch {
   batchId: string;
-  /** Of the line in the input, from 0. */
+  /** Of the line in the input, from 0. Blank lines have none. */
   index: number;
 }
 

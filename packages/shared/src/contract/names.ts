@@ -60,6 +60,11 @@ export function lineTriesKey(batchId: string): string {
   return `${batchKey(batchId)}:tries`;
 }
 
+/** Hash: index of a line that is a job or is to be fed again → its `offset bytes tokens`: where it stands in the input, and what it may cost. */
+export function linePositionsKey(batchId: string): string {
+  return `${batchKey(batchId)}:positions`;
+}
+
 /** Sorted set of a tenant's batch ids, all with score 0: uuidv7 ids sort by creation. */
 export function batchIndexKey(tenant: string): string {
   return `quern:batches:${tenant}`;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchFault } from "../contract/batch.ts";
 import type { GenerationResult, Usage } from "../contract/generation.ts";
 import { lineJobId } from "../contract/line-job.ts";
-import { eventsKey, jobKey, LIVE_BATCHES_KEY, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
+import { eventsKey, jobKey, LIVE_BATCHES_KEY, linePositionsKey, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
 import {
   dropLiveLine,
   endLines,
@@ -30,6 +30,7 @@ import {
 import { connectRedis } from "./connect.ts";
 import { expireQueuedJob } from "./deadlines.ts";
 import { appendEvents, cancelJob, claimJob, commitJob, type JobEnd, readJob } from "./job-store.ts";
+import { readLinePositions, readLineStates } from "./line-states.ts";
 import { fedLine, newBatch, unfedLine } from "./new-batch.fixture.ts";
 
 let server: RedisServer;
@@ -160,7 +161,40 @@ test("a passing failure is put off, again and again, and in the end is the line'
   await commitJob(redis, await claimed(jobId), failed("internal_error"), 4_000);
   expect(await readBatch(redis, batchId)).toMatchObject({ failed: 1 });
   expect(await stateOf(batchId)).toMatchObject({ live: 0, retries: 0, ended: 1 });
-  expect(await redis.hget(lineTriesKey(batchId), "5")).toBe("5");
+  expect(await redis.exists(lineTriesKey(batchId), linePositionsKey(batchId))).toBe(0);
+});
+
+test("what live lines take is known, and where a line stands that is fed again", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(5), fedLine(6, { estimatedTokens: 7 })]);
+  await feedLines(redis, batchId, [fedLine(5)]);
+  expect(await stateOf(batchId)).toMatchObject({ live: 2, liveBytes: 198, liveTokens: 17 });
+  await commitJob(redis, await claimed(lineJobId({ batchId, index: 5 })), failed("internal_error"), 4_000);
+  expect(await stateOf(batchId)).toMatchObject({ live: 1, liveBytes: 99, liveTokens: 7 });
+  expect(await readLinePositions(redis, batchId, [5, 6, 7])).toEqual([
+    { index: 5, offset: 500, bytes: 99 },
+    { index: 6, offset: 600, bytes: 99 },
+  ]);
+  await redis.del(jobKey(lineJobId({ batchId, index: 6 })));
+  expect(await dropLiveLine(redis, { batchId, index: 6 })).toEqual({ dropped: true });
+  expect(await dropLiveLine(redis, { batchId, index: 6 })).toEqual({ dropped: false });
+  expect(await stateOf(batchId)).toMatchObject({ live: 0, liveBytes: 0, liveTokens: 0 });
+  expect(await readLinePositions(redis, batchId, [6])).toEqual([]);
+  await endLines(redis, batchId, "cancelled", [unfedLine(5)], 4_000);
+  expect(await redis.exists(lineTriesKey(batchId), linePositionsKey(batchId))).toBe(0);
+});
+
+test("of each line of a stretch it is known how it stands", async () => {
+  const batchId = await running(30);
+  await feedLines(redis, batchId, [fedLine(9), fedLine(12), fedLine(17)]);
+  await commitJob(redis, await claimed(lineJobId({ batchId, index: 17 })), failed("internal_error"), 4_000);
+  await endLines(redis, batchId, "failed", [unfedLine(0), unfedLine(8), unfedLine(15), unfedLine(16)], 4_000);
+  const states = await readLineStates(redis, batchId, 7, 12);
+  const found = Object.fromEntries(states.map((state, at) => [at + 7, state]));
+  const waiting = { 7: "waiting", 10: "waiting", 11: "waiting", 13: "waiting", 14: "waiting", 18: "waiting" };
+  const others = { 8: "ended", 9: "live", 12: "live", 15: "ended", 16: "ended", 17: "put_off" };
+  expect(found).toEqual({ ...waiting, ...others });
+  expect(await readLineStates(redis, batchId, 1_000_000, 1)).toEqual(["waiting"]);
 });
 
 test.each(["invalid_request", "engine_crashed", "context_length_exceeded"])(

@@ -8,7 +8,9 @@ import {
   batchKey,
   endedLinesKey,
   jobKey,
+  linePositionsKey,
   lineRetriesKey,
+  lineTriesKey,
   liveLinesKey,
   outboxKey,
 } from "../contract/names.ts";
@@ -29,6 +31,9 @@ const SAVE_COLLECTED = loadScript("save_collected.lua");
 /** A line as it becomes a job. */
 export interface FedLine {
   index: number;
+  /** Where it stands in the input, in bytes. */
+  offset: number;
+  bytes: number;
   job: Omit<NewJob, "id" | "line"> & { line: NonNullable<NewJob["line"]> };
 }
 
@@ -46,11 +51,12 @@ export async function feedLines(redis: Redis, batchId: string, lines: FedLine[])
       endedLinesKey(batchId),
       liveLinesKey(batchId),
       lineRetriesKey(batchId),
+      linePositionsKey(batchId),
       ...jobs.map(({ id }) => jobKey(id)),
     ],
-    lines.flatMap(({ index }, at) => {
+    lines.flatMap(({ index, offset, bytes, job }, at) => {
       const fields = newJobFields(jobs[at] as NewJob);
-      return [index, fields.length, ...fields];
+      return [index, offset, bytes, job.line.estimatedTokens, fields.length, ...fields];
     }),
   )) as [string, ...number[]];
   if (kind === "stopped") return null;
@@ -79,6 +85,8 @@ export async function endLines(
     liveLinesKey(batchId),
     outboxKey(batchId),
     lineRetriesKey(batchId),
+    lineTriesKey(batchId),
+    linePositionsKey(batchId),
   ];
   const args = lines.flatMap(({ index, customId, copies, error }) => [
     index,
@@ -181,7 +189,8 @@ export async function dropLiveLine(
   redis: Redis,
   { batchId, index }: LineOfBatch,
 ): Promise<{ dropped: boolean }> {
-  const keys = [liveLinesKey(batchId), jobKey(lineJobId({ batchId, index }))];
+  const record = jobKey(lineJobId({ batchId, index }));
+  const keys = [batchKey(batchId), liveLinesKey(batchId), linePositionsKey(batchId), record];
   return { dropped: (await runScript(redis, DROP_LIVE, keys, [index])) === 1 };
 }
 
@@ -193,6 +202,9 @@ export interface FeedState {
   /** Completed and failed. */
   ended: number;
   live: number;
+  /** What the live lines take in the input, and what they were thought to cost. */
+  liveBytes: number;
+  liveTokens: number;
   /** Indexes of the lines that are to be fed again by now. */
   dueRetries: number[];
   /** Lines that wait for their next try, due or not. */
@@ -204,18 +216,31 @@ export interface FeedState {
   spentTokens: number;
 }
 
-const FEED_FIELDS = ["status", "pausedAtMs", "total", "completed", "failed", "settledTokens", "spentTokens"];
+const FEED_FIELDS = [
+  "status",
+  "pausedAtMs",
+  "total",
+  "completed",
+  "failed",
+  "settledTokens",
+  "spentTokens",
+  "liveBytes",
+  "liveTokens",
+];
 
-/** In the order of the ids; null: there is no such batch. One round trip, and one for the time. */
+/**
+ * In the order of the ids; null: there is no such batch. One round trip, and one for the time. Other commands may come in
+ * between those of one batch: they are in the order in which lines move, so that a line may count twice and none is missed.
+ */
 export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<(FeedState | null)[]> {
   const nowMs = await redisNowMs(redis);
   const pipeline = redis.pipeline();
   for (const id of batchIds) {
     pipeline
-      .hmget(batchKey(id), ...FEED_FIELDS)
-      .zcard(liveLinesKey(id))
       .zrange(lineRetriesKey(id), "-inf", String(nowMs), "BYSCORE", "LIMIT", 0, 100)
+      .zcard(liveLinesKey(id))
       .zcard(lineRetriesKey(id))
+      .hmget(batchKey(id), ...FEED_FIELDS)
       .xlen(outboxKey(id));
   }
   const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
@@ -223,22 +248,26 @@ export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<
     return reply;
   });
   return batchIds.map((_, at) => {
-    const [fields, live, due, retries, outbox] = replies.slice(at * 5, at * 5 + 5) as [
-      (string | null)[],
-      number,
+    const [due, live, retries, fields, outbox] = replies.slice(at * 5, at * 5 + 5) as [
       string[],
       number,
+      number,
+      (string | null)[],
       number,
     ];
     const [status, pausedAtMs, ...counts] = fields;
     if (status == null) return null;
-    const [total = 0, completed = 0, failed = 0, settledTokens = 0, spentTokens = 0] = counts.map(Number);
+    const [total = 0, completed = 0, failed = 0, settledTokens = 0, spentTokens = 0, ...alive] =
+      counts.map(Number);
+    const [liveBytes = 0, liveTokens = 0] = alive;
     return {
       status: status as BatchStatus,
       isPaused: pausedAtMs != null,
       total,
       ended: completed + failed,
       live,
+      liveBytes,
+      liveTokens,
       dueRetries: due.map(Number),
       retries,
       outbox,

@@ -12,6 +12,7 @@ import {
   batchKey,
   endedLinesKey,
   LIVE_BATCHES_KEY,
+  linePositionsKey,
   lineRetriesKey,
   lineTriesKey,
   liveLinesKey,
@@ -205,9 +206,10 @@ export async function forgetBatch(redis: Redis, batchId: string): Promise<void> 
 
 /** A batch that is over: what only its run needed goes, its record is kept for `retentionSeconds`. */
 export async function retireBatch(redis: Redis, batchId: string, retentionSeconds: number): Promise<void> {
-  const run = [endedLinesKey, liveLinesKey, outboxKey, lineRetriesKey, lineTriesKey];
+  const run = [endedLinesKey, liveLinesKey, outboxKey, lineRetriesKey, lineTriesKey, linePositionsKey];
   await redis.del(...run.map((keyOf) => keyOf(batchId)));
-  await redis.hdel(batchKey(batchId), "collected", "keeperSaves", "feedCursor", "endsWith");
+  const onlyOfRun = ["collected", "keeperSaves", "feedCursor", "endsWith", "liveBytes", "liveTokens"];
+  await redis.hdel(batchKey(batchId), ...onlyOfRun);
   await redis.expire(batchKey(batchId), retentionSeconds);
   // Last: whoever finds it still there does all of this again.
   await redis.zrem(LIVE_BATCHES_KEY, batchId);

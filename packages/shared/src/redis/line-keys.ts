@@ -4,6 +4,7 @@ import {
   endedLinesKey,
   eventsKey,
   jobKey,
+  linePositionsKey,
   lineRetriesKey,
   lineTriesKey,
   liveLinesKey,
@@ -24,5 +25,6 @@ export function keysOfEnd(jobId: string): string[] {
     outboxKey(batchId),
     lineRetriesKey(batchId),
     lineTriesKey(batchId),
+    linePositionsKey(batchId),
   ];
 }

@@ -25,7 +25,8 @@ export function newBatch(changes: Partial<NewBatch> = {}): NewBatch {
 /** A line as a feeder makes a job of it. */
 export function fedLine(index: number, { copies = 0, estimatedTokens = 10 } = {}): FedLine {
   const { id: _, line: __, ...job } = newJob({ class: "batch" });
-  return { index, job: { ...job, line: { customId: `line ${index}`, copies, estimatedTokens } } };
+  const position = { index, offset: 100 * index, bytes: 99 };
+  return { ...position, job: { ...job, line: { customId: `line ${index}`, copies, estimatedTokens } } };
 }
 
 export function unfedLine(index: number, { copies = 0 } = {}): UnfedLine {

@@ -1,6 +1,7 @@
 -- Cancels a queued job at once; a running one is only marked, for its worker to stop it and commit the end.
 --
--- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries
+-- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries,
+--      9 positions
 -- ARGV 1 now (ms), 2 seconds to keep the job, where its record does not say
 -- Returns 'gone', 'ended', 'cancelled' or 'asked'.
 -- Needs event_stream.lua

@@ -1,7 +1,8 @@
 -- Ends an attempt and with it the job: state, result, usage and the last events become visible together, or not at
 -- all. A second commit, or one of a stale attempt, changes nothing.
 --
--- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries
+-- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries,
+--      9 positions
 -- ARGV 1 epoch, 2 terminal state, 3 now (ms), 4 seconds to keep the job (where its record
 --      does not say), 5 usage, 6 result, 7 error (JSON or ''), 8 'passing' when a next try may not fail,
 --      then seq, type, data (JSON) of each remaining event, `end` the last

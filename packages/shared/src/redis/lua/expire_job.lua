@@ -1,7 +1,8 @@
 -- Ends a queued job whose deadline has passed by this server's clock, the one clock that deadlines are judged by. A
 -- running job is its worker's to stop.
 --
--- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries
+-- KEYS 1 record, 2 events; of a batch's line: 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries,
+--      9 positions
 -- ARGV 1 seconds to keep the job, where its record does not say
 -- Returns {'gone'}, {'ended'}, {'running'}, {'early'} or {'expired', tenant, model, class}.
 -- Needs event_stream.lua

@@ -9,6 +9,18 @@ local function server_now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A line that is a job leaves the live ones, with what it counted for. Its position stays. Returns whether it was one.
+local function leave_live(batch, live, positions, index)
+  if redis.call('ZREM', live, index) == 0 then
+    return false
+  end
+  local position = redis.call('HGET', positions, index) or ''
+  local bytes, tokens = string.match(position, '^%d+ (%d+) (%d+)$')
+  redis.call('HINCRBY', batch, 'liveBytes', -(bytes or 0))
+  redis.call('HINCRBY', batch, 'liveTokens', -(tokens or 0))
+  return true
+end
+
 -- `batch`, `ended`, `outbox`: keys. `line`: index, customId, copies, estimatedTokens. `job`: state, createdAtMs, and usage,
 -- result, error as JSON or ''. Returns whether the line ended now.
 local function end_line(batch, ended, outbox, line, job)
@@ -33,13 +45,14 @@ local function end_line(batch, ended, outbox, line, job)
 end
 
 -- Ends the line that a job runs, or puts it off when its failure is passing. The record holds how the job ended.
--- `keys`: 1 record, 2 events, 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries. `is_passing`: the failure
+-- `keys`: 1 record, 2 events, 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries,
+-- 9 positions. `is_passing`: the failure
 -- may be gone at the next try.
 local function end_line_of_job(keys, is_passing)
   local fields = redis.call('HMGET', keys[1], 'line', 'state', 'createdAtMs', 'usage', 'result', 'error')
   local line = cjson.decode(fields[1])
   line.index = string.match(keys[1], '%d+$')
-  redis.call('ZREM', keys[5], line.index)
+  leave_live(keys[3], keys[5], keys[9], line.index)
   redis.call('DEL', keys[1], keys[2])
   if is_passing and redis.call('HGET', keys[3], 'status') == 'in_progress' then
     local tries = redis.call('HINCRBY', keys[8], line.index, 1)
@@ -48,6 +61,8 @@ local function end_line_of_job(keys, is_passing)
       return
     end
   end
+  redis.call('HDEL', keys[8], line.index)
+  redis.call('HDEL', keys[9], line.index)
   end_line(keys[3], keys[4], keys[6], line, {
     state = fields[2],
     createdAtMs = fields[3],
