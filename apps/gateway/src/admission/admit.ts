@@ -1,10 +1,9 @@
+import { refuseUnbounded } from "@quern/shared/admission/request-bounds";
 import { isEmbeddingRequest, type JobRequest } from "@quern/shared/contract/job";
-import { refuseUnboundedAnswer } from "./answer-bounds.ts";
-import { refuseUnboundedEmbedding } from "./embedding-bounds.ts";
+import { refuseLongInputs } from "./input-bounds.ts";
 import type { KnownModel, KnownModels } from "./known-models.ts";
 import { refuseLongPrompt } from "./prompt-bounds.ts";
 import type { TokenCounter } from "./token-counter.ts";
-import { refuseTextOfEmbeddingModel } from "./writes-text.ts";
 
 export interface Admission {
   knownModels: KnownModels;
@@ -22,12 +21,9 @@ export async function admit(
   request: JobRequest,
 ): Promise<KnownModel> {
   const known = await knownModels.find(modelName);
-  if (isEmbeddingRequest(request)) {
-    await refuseUnboundedEmbedding(request, known, tokenCounter);
-    return known;
-  }
-  refuseTextOfEmbeddingModel(known, await knownModels.list());
-  refuseUnboundedAnswer(request, known.description);
-  await refuseLongPrompt(request, known, tokenCounter);
+  const served = (await knownModels.list()).map(({ description }) => description);
+  refuseUnbounded(request, known.description, served);
+  if (isEmbeddingRequest(request)) await refuseLongInputs(request, known, tokenCounter);
+  else await refuseLongPrompt(request, known, tokenCounter);
   return known;
 }

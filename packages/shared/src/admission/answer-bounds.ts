@@ -1,6 +1,6 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest } from "@quern/shared/contract/generation";
-import type { ModelDescription } from "@quern/shared/contract/worker";
+import { QuernError } from "../contract/errors.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import type { ModelDescription } from "../contract/worker.ts";
 
 /**
  * Log-probabilities of one job. Each takes about 70 bytes of JSON, twice in Redis (events and result), where no value

@@ -1,5 +1,5 @@
-import type { QuernError } from "@quern/shared/contract/errors";
 import { expect, test } from "vitest";
+import type { QuernError } from "../contract/errors.ts";
 import { refuseUnboundedAnswer } from "./answer-bounds.ts";
 
 const plain = { maxTokens: null, choices: 1, topLogprobs: null };

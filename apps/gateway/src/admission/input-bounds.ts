@@ -1,8 +1,7 @@
 import {
   type EmbeddingRequest,
   inputsFit,
-  refuseLongInputs,
-  refuseUnboundedVectors,
+  refuseLongInputs as refuseLong,
 } from "@quern/shared/contract/embedding";
 import { isServed, type KnownModel } from "./known-models.ts";
 import type { TokenCounter } from "./token-counter.ts";
@@ -11,19 +10,18 @@ import type { TokenCounter } from "./token-counter.ts";
 const AROUND_TOKENS = 2;
 
 /**
- * Refuses inputs that the model can't take and vectors that nobody could keep. Where nobody can count, the attempt judges.
+ * Refuses inputs that the model can't take. Where nobody can count, the attempt judges.
  * @throws QuernError `context_length_exceeded`, `invalid_request`.
  */
-export async function refuseUnboundedEmbedding(
+export async function refuseLongInputs(
   request: EmbeddingRequest,
   known: KnownModel,
   tokenCounter: TokenCounter,
 ): Promise<void> {
-  const { model, contextTokens, embeddingDimensions } = known.description;
-  if (embeddingDimensions !== null) refuseUnboundedVectors(request, embeddingDimensions);
+  const { model, contextTokens } = known.description;
   // A token stands for a byte or more, so a text of few bytes fits without counting.
   const mostTokens = request.inputs.map((text) => Buffer.byteLength(text) + AROUND_TOKENS);
   if (inputsFit(mostTokens, contextTokens) || !isServed(known)) return;
   const inputTokens = await tokenCounter.countInputs(model, request);
-  if (inputTokens !== null) refuseLongInputs(inputTokens, contextTokens);
+  if (inputTokens !== null) refuseLong(inputTokens, contextTokens);
 }
