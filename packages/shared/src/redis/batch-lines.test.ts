@@ -4,7 +4,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchFault } from "../contract/batch.ts";
 import type { GenerationResult, Usage } from "../contract/generation.ts";
 import { lineJobId } from "../contract/line-job.ts";
-import { eventsKey, jobKey, LIVE_BATCHES_KEY, linePositionsKey, lineRetriesKey, lineTriesKey } from "../contract/names.ts";
+import {
+  eventsKey,
+  jobKey,
+  LIVE_BATCHES_KEY,
+  linePositionsKey,
+  lineRetriesKey,
+  lineTriesKey,
+} from "../contract/names.ts";
 import {
   dropLiveLine,
   endLines,
