@@ -2,6 +2,25 @@ import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
 
+/** Weights that a million lines can't tell from none, or from all, are a slip. */
+const weightSchema = z.number("must be numbers").min(0.01).max(1_000);
+
+/** `acme=2,other=0.5`. */
+const weightsSchema = z.string().transform((list, context) => {
+  const weights = new Map<string, number>();
+  for (const entry of list.split(",")) {
+    const [, tenant, weight] = /^\s*(.+?)\s*=\s*(\S+)\s*$/.exec(entry) ?? [];
+    const parsed = weightSchema.safeParse(Number(weight));
+    if (tenant === undefined || !parsed.success) {
+      const message = `must be tenants and weights from 0.01 to 1000, as in acme=2,other=0.5, not '${entry}'`;
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
+    weights.set(tenant, parsed.data);
+  }
+  return weights;
+});
+
 /**
  * Seconds before each attempt at a webhook, the first included
  * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability).
@@ -23,6 +42,8 @@ const envSchema = z.object({
     .int()
     .min(1)
     .default(24 * 3_600),
+  QUERN_TENANT_WEIGHTS: weightsSchema.optional(),
+  QUERN_BATCH_LOOKAHEAD_LINES: z.coerce.number().int().min(1).max(10_000).default(1_000),
   QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).default(20),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -47,6 +68,12 @@ export interface SchedulerConfig {
   };
   /** How long an expired job stays readable. */
   retentionSeconds: number;
+  feeding: {
+    /** What a tenant gets of a model when others want it too; 1 for those that are not named. */
+    tenantWeights: ReadonlyMap<string, number>;
+    /** Within so many lines a batch is put in order; 1: as given. */
+    lookaheadLines: number;
+  };
   drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
@@ -61,6 +88,10 @@ export function toConfig(env: SchedulerEnv): SchedulerConfig {
       retrySeconds: env.QUERN_WEBHOOK_RETRY_SECONDS,
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    feeding: {
+      tenantWeights: env.QUERN_TENANT_WEIGHTS ?? new Map(),
+      lookaheadLines: env.QUERN_BATCH_LOOKAHEAD_LINES,
+    },
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:

@@ -25,6 +25,8 @@ export interface SchedulerEvents {
   jobUnleased(jobId: string, ageMs: number): void;
   sweepBroke(jobId: string, error: Error): void;
   deliveryTried(line: DeliveryLine): void;
+  feeding(model: string): void;
+  inputUnreadable(batchId: string, error: Error): void;
   redisError(error: Error): void;
   draining(): void;
   drained(): void;
@@ -58,6 +60,9 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
       if (outcome === "delivered") log.info(line, "webhook delivered");
       else log.warn(line, `webhook ${outcome.replace("_", " ")}`);
     },
+    feeding: (model) => log.info({ model }, "this scheduler feeds the batches of the model now"),
+    inputUnreadable: (batch, error) =>
+      log.warn({ batch, reason: error.message }, "input of the batch can't be read; trying again"),
     redisError: (error) => {
       if (performance.now() < redisQuietUntilMs) return;
       redisQuietUntilMs = performance.now() + 5_000;

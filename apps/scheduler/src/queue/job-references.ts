@@ -48,6 +48,13 @@ export class JobReferences {
     await this.#queue(job.model, job.class).add("generate", { jobId: job.id }, { jobId: job.id });
   }
 
+  /** Puts references to jobs into the queue of their class, the first in front. Those that are there stay. */
+  async putAll({ model, class: name }: Pick<ReferencedJob, "model" | "class">, ids: string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const jobs = ids.map((jobId) => ({ name: "generate", data: { jobId }, opts: { jobId } }));
+    await this.#queue(model, name).addBulk(jobs);
+  }
+
   /** Best effort: a reference that stays finds its job ended, and is dropped then. */
   async remove(job: ReferencedJob): Promise<void> {
     await this.#queue(job.model, job.class).remove(job.id).catch(this.#onError);

@@ -88,6 +88,8 @@ function recorder(): SchedulerEvents {
     jobUnleased: tell("unleased"),
     sweepBroke: (_, error) => fail(error),
     deliveryTried: tell("delivery"),
+    feeding: tell("feeding"),
+    inputUnreadable: tell("input unreadable"),
     redisError: fail,
     draining: tell("draining"),
     drained: tell("drained"),

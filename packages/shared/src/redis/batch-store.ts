@@ -76,6 +76,17 @@ export async function liveBatchIds(redis: Redis): Promise<string[]> {
   return await redis.zrange(LIVE_BATCHES_KEY, "0", "-1");
 }
 
+/** In the order of the ids; null: there is no such batch. */
+export async function readBatchStatuses(redis: Redis, batchIds: string[]): Promise<(BatchStatus | null)[]> {
+  const pipeline = redis.pipeline();
+  for (const id of batchIds) pipeline.hget(batchKey(id), "status");
+  const replies = batchIds.length === 0 ? [] : ((await pipeline.exec()) ?? []);
+  return replies.map(([error, status]) => {
+    if (error) throw error;
+    return status as BatchStatus | null;
+  });
+}
+
 export interface LiveBatch {
   id: string;
   createdAtMs: number;

@@ -57,3 +57,8 @@ export async function readLinePositions(
     return [{ index: indexes[at] as number, offset, bytes }];
   });
 }
+
+/** Lines that were put off are not fed again by that: who looks through the input finds them. */
+export async function dropRetries(redis: Redis, batchId: string, indexes: number[]): Promise<void> {
+  if (indexes.length > 0) await redis.zrem(lineRetriesKey(batchId), ...indexes);
+}

@@ -1,0 +1,249 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FileStore } from "@quern/shared/files/file-store";
+import { type FeedState, readFeedStates, readLiveLines } from "@quern/shared/redis/batch-lines";
+import type { TimedLock } from "@quern/shared/redis/timed-lock";
+import type { Redis } from "ioredis";
+import type { SchedulerEvents } from "../../events.ts";
+import type { JobReferences } from "../../queue/job-references.ts";
+import { BatchFeed } from "./batch-feed.ts";
+import { DeficitRoundRobin } from "./deficit-round-robin.ts";
+import type { FeedBatch } from "./feed-batch.ts";
+import { type ChosenLine, feedChosen } from "./feed-lines.ts";
+import { CompletionRate, MAX_WINDOW_BYTES, runningLines, windowLines } from "./feed-window.ts";
+import { toLineRequest } from "./line-request.ts";
+import type { ServedModel, ServedModels } from "./served-models.ts";
+import { tenantHeads } from "./tenant-heads.ts";
+
+/** Fine enough that tenants take turns within the slots of a worker, coarse enough that lines with one beginning stay together. */
+const QUANTUM_TOKENS = 512;
+/** What a line that can't be a job counts for: looking at it takes time as well. */
+const REFUSED_TOKENS = 16;
+const RENEW_LOCK_INTERVAL_MS = 1_000;
+/** Between two tries to become the one that feeds the model, and two looks where nothing is to be fed. */
+const IDLE_INTERVAL_MS = 1_000;
+/** Between two looks while lines end, and while they only run. */
+const MOVING_INTERVAL_MS = 25;
+const RUNNING_INTERVAL_MS = 200;
+/** A look asks Redis for the state of each batch. */
+const INTERVAL_MS_PER_BATCH = 0.5;
+/** In one look, lines that can't be jobs included, which take no room. */
+const MAX_CHOSEN = 512;
+
+export interface FeedContext {
+  redis: Redis;
+  files: FileStore;
+  references: JobReferences;
+  models: ServedModels;
+  weightOf: (tenant: string) => number;
+  /** Within so many lines they are put in order; 1: as given. */
+  lookaheadLines: number;
+  events: Pick<SchedulerEvents, "feeding" | "inputUnreadable" | "redisError">;
+}
+
+interface Room {
+  lines: number;
+  bytes: number;
+}
+
+/**
+ * Keeps the batch queue of one model filled from all batches that are in progress: a window of lines, so that no slot
+ * waits, chosen so that tenants get their shares. One of all schedulers does it at a time, to save work and to be fair:
+ * what two of them feed is fed once.
+ */
+export class ModelFeeder {
+  readonly #context: FeedContext;
+  readonly #model: string;
+  readonly #lock: TimedLock;
+  #role: "standing_by" | "feeding" = "standing_by";
+  #lockedAtMs = Number.NEGATIVE_INFINITY;
+  #batches: readonly FeedBatch[] = [];
+  readonly #feeds = new Map<string, BatchFeed>();
+  #turns: DeficitRoundRobin;
+  #rate = new CompletionRate();
+  #lookedAtMs = performance.now();
+  #intervalMs = MOVING_INTERVAL_MS;
+  #woken = Promise.withResolvers<void>();
+
+  constructor(context: FeedContext, model: string, lock: TimedLock) {
+    this.#context = context;
+    this.#model = model;
+    this.#lock = lock;
+    this.#turns = this.#newTurns();
+  }
+
+  /** The batches of the model that are in progress. */
+  set(batches: readonly FeedBatch[]): void {
+    const known = new Set(this.#batches.map(({ id }) => id));
+    this.#batches = batches;
+    if (batches.some(({ id }) => !known.has(id))) this.wake();
+  }
+
+  /** Something has changed: it looks at once. */
+  wake(): void {
+    this.#woken.resolve();
+  }
+
+  /** Resolves when `stop` is aborted and what was begun is done. */
+  async run(stop: AbortSignal): Promise<void> {
+    const { events } = this.#context;
+    while (!stop.aborted) {
+      try {
+        if (await this.#holdsLock()) await this.#look();
+        else this.#intervalMs = IDLE_INTERVAL_MS;
+      } catch (error) {
+        // Whatever was half done is looked up again.
+        for (const feed of this.#feeds.values()) feed.drop();
+        this.#intervalMs = IDLE_INTERVAL_MS;
+        events.redisError(error as Error);
+      }
+      await this.#rest(stop);
+    }
+    if (this.#role === "feeding") await this.#lock.release().catch(events.redisError);
+  }
+
+  async #holdsLock(): Promise<boolean> {
+    if (performance.now() - this.#lockedAtMs < RENEW_LOCK_INTERVAL_MS) return true;
+    const before = this.#role;
+    const askedAtMs = performance.now();
+    this.#role = (await this.#lock.hold()) ? "feeding" : "standing_by";
+    this.#lockedAtMs = this.#role === "feeding" ? askedAtMs : Number.NEGATIVE_INFINITY;
+    if (this.#role === before) return this.#role === "feeding";
+    this.#feeds.clear();
+    this.#turns = this.#newTurns();
+    if (this.#role === "feeding") this.#context.events.feeding(this.#model);
+    return this.#role === "feeding";
+  }
+
+  async #look(): Promise<void> {
+    const elapsedMs = performance.now() - this.#lookedAtMs;
+    this.#lookedAtMs = performance.now();
+    const ended = await this.#seeAll();
+    this.#rate.add(ended, elapsedMs);
+    const model = await this.#context.models.find(this.#model);
+    const room = this.#room(model, elapsedMs);
+    let fed = 0;
+    while (room.lines > 0 && room.bytes > 0 && fed < MAX_CHOSEN) {
+      const heads = await tenantHeads(
+        this.#feeds.values(),
+        this.#context.lookaheadLines,
+        this.#context.events,
+      );
+      const chosen = this.#choose(heads, room, model);
+      if (chosen.length === 0) break;
+      await feedChosen(this.#context, this.#model, chosen);
+      fed += chosen.length;
+    }
+    this.#intervalMs = this.#nextIntervalMs(fed + ended > 0);
+  }
+
+  /** How all batches stand, and what that says of the time since the last look. @returns how many jobs have ended. */
+  async #seeAll(): Promise<number> {
+    const states = await readFeedStates(
+      this.#context.redis,
+      this.#batches.map(({ id }) => id),
+    );
+    for (const id of this.#feeds.keys()) {
+      if (!this.#batches.some((batch) => batch.id === id)) this.#feeds.delete(id);
+    }
+    let ended = 0;
+    for (const [at, batch] of this.#batches.entries()) {
+      const state = states[at];
+      const feed = this.#feeds.get(batch.id);
+      if (state == null) this.#feeds.delete(batch.id);
+      else if (feed === undefined) await this.#takeOver(batch, state);
+      else {
+        ended += feed.state.live - state.live;
+        // What lines have cost more than they were thought to when they were fed.
+        const settled = state.settledTokens - feed.state.settledTokens;
+        this.#turns.charge(batch.tenant, state.spentTokens - feed.state.spentTokens - settled);
+        feed.see(state);
+      }
+    }
+    return ended;
+  }
+
+  /** Whoever fed it before may have died between a job and its reference. */
+  async #takeOver(batch: FeedBatch, state: FeedState): Promise<void> {
+    const { redis, references } = this.#context;
+    if (state.live > 0) {
+      const lines = await readLiveLines(redis, batch.id, state.live);
+      const ids = lines.map(({ jobId }) => jobId);
+      await references.putAll({ model: this.#model, class: "batch" }, ids);
+    }
+    this.#feeds.set(batch.id, new BatchFeed(this.#context, batch, state));
+  }
+
+  #room({ workers }: ServedModel, elapsedMs: number): Room {
+    const intervalMs = Math.min(elapsedMs, RUNNING_INTERVAL_MS);
+    let lines = windowLines(workers, this.#rate.linesPerMs, intervalMs);
+    let bytes = MAX_WINDOW_BYTES;
+    for (const { state } of this.#feeds.values()) {
+      lines -= state.live;
+      // What a line counted for whose record was lost, it counts for until nothing of its batch is under way.
+      if (state.live > 0) bytes -= state.liveBytes;
+    }
+    return { lines, bytes };
+  }
+
+  /**
+   * Who gets the room. Nothing is awaited in here, so nobody comes or goes meanwhile. It ends as soon as a tenant has no
+   * line in hand: whether it has more is not known before the next block is read.
+   */
+  #choose(heads: ReadonlyMap<string, BatchFeed>, room: Room, model: ServedModel): ChosenLine[] {
+    const chosen: ChosenLine[] = [];
+    const waiting = new Set(heads.keys());
+    const creditOf = (tenant: string) => this.#creditOf(tenant, waiting, model);
+    while (room.lines > 0 && room.bytes > 0 && chosen.length < MAX_CHOSEN) {
+      const tenant = this.#turns.next(waiting, creditOf);
+      const feed = tenant === null ? undefined : heads.get(tenant);
+      if (tenant === null || feed === undefined) break;
+      const { line, copies } = feed.take();
+      const request = toLineRequest(feed.batch, line, copies, model, Date.now());
+      const isJob = request.kind === "job";
+      this.#turns.charge(tenant, isJob ? request.line.job.line.estimatedTokens : REFUSED_TOKENS);
+      if (isJob) room.lines -= 1;
+      if (isJob) room.bytes -= line.bytes;
+      chosen.push({ feed, request });
+      if (!feed.hasLine) break;
+    }
+    return chosen;
+  }
+
+  /**
+   * What others have waiting in the queue already, on average: a tenant that is new stands behind it, and would get its share
+   * late otherwise. What it has in there itself counts against it, so that coming and going gains nothing.
+   */
+  #creditOf(tenant: string, waiting: ReadonlySet<string>, { workers }: ServedModel): number {
+    const { weightOf } = this.#context;
+    const states = [...this.#feeds.values()].map(({ batch, state }) => ({ tenant: batch.tenant, ...state }));
+    const live = states.reduce((sum, state) => sum + state.live, 0);
+    const waitingShare = live === 0 ? 0 : Math.max(0, 1 - runningLines(workers) / live);
+    let [own, others] = [0, 0];
+    for (const state of states) {
+      if (state.tenant === tenant) own += state.liveTokens;
+      else if (waiting.has(state.tenant))
+        others += (state.liveTokens * waitingShare) / weightOf(state.tenant);
+    }
+    return Math.max(0, (weightOf(tenant) * others) / Math.max(waiting.size - 1, 1) - own);
+  }
+
+  #nextIntervalMs(moved: boolean): number {
+    const isRunning = [...this.#feeds.values()].some(({ state }) => state.live > 0);
+    const longest = isRunning ? RUNNING_INTERVAL_MS : IDLE_INTERVAL_MS;
+    const next = moved ? MOVING_INTERVAL_MS : Math.min(this.#intervalMs * 2, longest);
+    return Math.max(next, INTERVAL_MS_PER_BATCH * this.#batches.length);
+  }
+
+  /** Until the next look is due, or somebody wakes it. */
+  async #rest(stop: AbortSignal): Promise<void> {
+    const rested = new AbortController();
+    const pause = sleep(this.#intervalMs, undefined, { signal: AbortSignal.any([stop, rested.signal]) });
+    await Promise.race([pause.catch(() => {}), this.#woken.promise]);
+    rested.abort();
+    this.#woken = Promise.withResolvers();
+  }
+
+  #newTurns(): DeficitRoundRobin {
+    return new DeficitRoundRobin({ quantumTokens: QUANTUM_TOKENS, weightOf: this.#context.weightOf });
+  }
+}
