@@ -1,6 +1,12 @@
+import { queuePrefix } from "@quern/shared/contract/names";
+import { feedLines } from "@quern/shared/redis/batch-lines";
+import { createBatch, moveBatch } from "@quern/shared/redis/batch-store";
+import { connectRedis } from "@quern/shared/redis/connect";
+import { fedLine, newBatch } from "@quern/shared/redis/new-batch.fixture";
 import { startCluster } from "@quern/testing/cluster";
 import { type ChatCompletion, callApi } from "@quern/testing/jobs-api";
 import { type ReceivedSpan, startOtlpReceiver } from "@quern/testing/otlp-receiver";
+import { Queue } from "bullmq";
 import { expect, test } from "vitest";
 
 // Promise: one trace follows a job from the HTTP request to its last token, over four processes, and tells no text.
@@ -58,6 +64,33 @@ test("the spans of one request form one tree", async () => {
     usage.completion_tokens,
   );
   expect(JSON.stringify(spans)).not.toMatch(/France|Paris/);
+});
+
+test("each line of a batch is a trace of its own, linked to that of the batch", async () => {
+  await using receiver = await startOtlpReceiver();
+  await using cluster = await startCluster({ env: receiver.env, schedulers: [] });
+  const redis = connectRedis(cluster.redis.url, "work", () => {});
+  const queue = new Queue("batch", { connection: redis, prefix: queuePrefix("tiny-qwen3") });
+  const traceId = "0af7651916cd43dd8448eb211c80319c";
+  const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
+  const { id } = newBatch({ traceparent });
+  await createBatch(redis, newBatch({ id, traceparent }));
+  await moveBatch(redis, id, "validated", null, Date.now(), { model: "tiny-qwen3", total: 2 });
+  const lines = [fedLine(0), fedLine(1)].map((line) => ({ ...line, job: { ...line.job, traceparent } }));
+  for (const jobId of (await feedLines(redis, id, lines)) ?? [])
+    await queue.add("generate", { jobId }, { jobId });
+  const ofBatch = (spans: readonly ReceivedSpan[]) => spans.filter(({ name }) => name === "process batch");
+  await receiver.until((spans) => ofBatch(spans).length === 2);
+
+  const roots = ofBatch(receiver.spans);
+  expect(new Set(roots.map((span) => span.traceId)).size).toBe(2);
+  for (const root of roots) {
+    expect(root).toMatchObject({ parentSpanId: null, linkedTraceIds: [traceId] });
+    const children = receiver.spans.filter(({ parentSpanId }) => parentSpanId === root.spanId);
+    expect(children.map(({ name }) => name).toSorted()).toEqual(["chat tiny-qwen3", "queue wait"]);
+  }
+  await queue.close();
+  redis.disconnect();
 });
 
 /** Names with their children, in alphabetical order. */

@@ -9,6 +9,8 @@ export interface ReceivedSpan {
   spanId: string;
   /** null for the root of its trace. */
   parentSpanId: string | null;
+  /** Traces that it is linked to. */
+  linkedTraceIds: string[];
   name: string;
   kind: number;
   startMs: number;
@@ -85,6 +87,7 @@ interface ExportRequest {
         traceId: string;
         spanId: string;
         parentSpanId?: string;
+        links?: { traceId: string }[];
         name: string;
         kind: number;
         startTimeUnixNano: string;
@@ -117,6 +120,7 @@ function spansOf({ resourceSpans }: ExportRequest): ReceivedSpan[] {
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId || null,
+        linkedTraceIds: (span.links ?? []).map(({ traceId }) => traceId),
         name: span.name,
         kind: span.kind,
         startMs: Number(BigInt(span.startTimeUnixNano) / 1_000n) / 1_000,

@@ -1,4 +1,12 @@
-import { type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  type Context,
+  type Link,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
 import type { Endpoint, JobRecord } from "@quern/shared/contract/job";
 import { ATTRIBUTES } from "@quern/shared/contract/telemetry-names";
 import { contextFromTraceparent, traceparentOf } from "@quern/shared/process/trace-context";
@@ -11,7 +19,10 @@ const OPERATIONS: Record<Endpoint, string> = {
   "/v1/embeddings": "embeddings",
 };
 
-/** The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `<operation> <model>`. */
+/**
+ * The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `<operation> <model>`. Of a
+ * batch's line `process` begins a trace of its own, which is linked to the batch's.
+ */
 export interface AttemptSpans {
   /** What the engine child hangs its own spans on. */
   readonly traceparent: string | null;
@@ -20,13 +31,13 @@ export interface AttemptSpans {
 
 export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpans {
   const tracer = trace.getTracer("quern-worker");
-  const submitted = contextFromTraceparent(record.traceparent);
-  tracer.startSpan("queue wait", { startTime: record.queuedAtMs }, submitted).end(nowMs);
+  const { parent, links } = originOf(record);
   const process = tracer.startSpan(
     `process ${record.class}`,
     {
       kind: SpanKind.CONSUMER,
       startTime: nowMs,
+      links,
       attributes: {
         [ATTRIBUTES.messagingSystem]: "bullmq",
         [ATTRIBUTES.messagingOperation]: "process",
@@ -35,8 +46,11 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
         [ATTRIBUTES.attempt]: record.attempt,
       },
     },
-    submitted,
+    parent,
   );
+  const processing = trace.setSpan(parent, process);
+  const waited = record.line === null ? parent : processing;
+  tracer.startSpan("queue wait", { startTime: record.queuedAtMs }, waited).end(nowMs);
   const operation = OPERATIONS[record.endpoint];
   const inference = tracer.startSpan(
     `${operation} ${record.model}`,
@@ -48,7 +62,7 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
         [ATTRIBUTES.genAiRequestModel]: record.model,
       },
     },
-    trace.setSpan(submitted, process),
+    processing,
   );
   return {
     traceparent: traceparentOf(inference),
@@ -63,6 +77,14 @@ export function startAttemptSpans(record: JobRecord, nowMs: number): AttemptSpan
       for (const span of [inference, process]) endSpan(span, error);
     },
   };
+}
+
+/** Thousands of lines under one parent are a trace that nobody can sample, or look at. */
+function originOf({ traceparent, line }: JobRecord): { parent: Context; links: Link[] } {
+  const submitted = contextFromTraceparent(traceparent);
+  if (line === null) return { parent: submitted, links: [] };
+  const context = trace.getSpanContext(submitted);
+  return { parent: ROOT_CONTEXT, links: context === undefined ? [] : [{ context }] };
 }
 
 function endSpan(span: Span, error: AttemptOutcome["error"]): void {
