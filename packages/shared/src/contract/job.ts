@@ -75,7 +75,7 @@ export const jobRecordSchema = z.object({
   lostAttempts: z.int().nonnegative().default(0),
   /** How often it had to leave its slot to an interactive job. */
   parks: z.int().nonnegative().default(0),
-  /** Since when it runs alone only, because it may be what killed an engine or a worker; null: it is no suspect. */
+  /** Since when, by Redis' clock, it runs alone only, because it may be what killed an engine or a worker; null: it is no suspect. */
   suspectSinceMs: z.int().nullable().default(null),
   /** How many slots it fills. */
   slots: z.int().nonnegative().default(1),
