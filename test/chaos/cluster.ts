@@ -156,10 +156,11 @@ export class ChaosCluster implements AsyncDisposable {
   }
 
   #environment({ app, proxy, clockOffsetMs }: Place, port: number | null): Record<string, string> {
-    const { modelPath, slotsPerWorker } = this.#options;
+    const { folder, modelPath, slotsPerWorker } = this.#options;
     return {
       REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
       QUERN_LOG_LEVEL: "warn",
+      QUERN_FILES: join(folder, "files"),
       ...clockSkew(clockOffsetMs),
       ...(port === null
         ? {}
