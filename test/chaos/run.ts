@@ -3,12 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { checkAll } from "./check/check-all.ts";
 import { checkBatch } from "./check/check-batch.ts";
 import { checkCounters } from "./check/check-counters.ts";
+import { checkWebhooks } from "./check/check-webhooks.ts";
 import { ChaosCluster, LEASE_MS } from "./cluster.ts";
 import { breakThings, FAULTS_A_ROUND } from "./faults/break-things.ts";
 import { Ledger } from "./ledger.ts";
 import { type EndedBatch, runBatch } from "./load/batch.ts";
 import type { Client } from "./load/client.ts";
 import { runClient } from "./load/load.ts";
+import { startRefusingSink } from "./load/webhooks.ts";
 import type { ChaosOptions } from "./options.ts";
 import { Random } from "./random.ts";
 import { type Script, writeChaosModel } from "./script.ts";
@@ -40,6 +42,7 @@ export async function runChaos(
   const modelPath = join(folder, "chaos.gguf");
   const script = await writeChaosModel(modelPath);
   await using ledger = new Ledger(join(folder, "ledger.jsonl"));
+  await using sink = await startRefusingSink();
   await using cluster = await ChaosCluster.start({
     folder,
     modelPath,
@@ -58,6 +61,7 @@ export async function runChaos(
     cluster,
     ledger,
     random: random.fork(),
+    sinkUrl: sink.url,
     giveUp: giveUp.signal,
     violation: (what, details) => unexpected.push({ what, details }),
   });
@@ -92,8 +96,10 @@ export async function runChaos(
 
   const entries = [...ledger.entries.values()];
   const verdict = await checkAll(cluster, ledger);
+  const untold = await checkWebhooks(sink, ledger);
   const books = await checkCounters(cluster.redis, verdict.byState, ledger.refused);
-  for (const what of [...books, ...cluster.unexpectedDeaths, ...faultsOf(batch)]) unexpected.push({ what });
+  for (const what of [...books, ...untold, ...cluster.unexpectedDeaths, ...faultsOf(batch)])
+    unexpected.push({ what });
   return {
     accepted: entries.length,
     refused: ledger.refused,
