@@ -41,10 +41,9 @@ export async function runBatch(client: Client, script: Script, lines: number): P
     client.ledger.note("batch accepted", { batch: batchId, lines });
     const figures = await watch(client, batchId);
     client.ledger.note("batch ended", { batch: figures });
-    const [output, errors] = await Promise.all(
-      [figures.output_file_id, figures.error_file_id].map((id) => (id === null ? [] : download(client, id))),
-    );
-    return { asked, figures, output: output ?? [], errors: errors ?? [] };
+    const fetched = async (fileId: string | null) => (fileId === null ? [] : download(client, fileId));
+    const output = await fetched(figures.output_file_id);
+    return { asked, figures, output, errors: await fetched(figures.error_file_id) };
   } catch (error) {
     if (error instanceof GivenUp) return null;
     throw error;
