@@ -63,6 +63,7 @@ const submitted: JobSummary = {
   slots: 1,
   cancelRequested: false,
   metadata: jobRequest.metadata,
+  echoed: null,
   traceparent: null,
   createdAtMs: 1_764_000_000_120,
   queuedAtMs: 1_764_000_000_120,

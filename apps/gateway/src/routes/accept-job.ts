@@ -1,5 +1,5 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import type { Endpoint, JobClass, JobRequest, Metadata } from "@quern/shared/contract/job";
+import type { Endpoint, JobClass, JobRecord, JobRequest, Metadata } from "@quern/shared/contract/job";
 import type { WebhookTarget } from "@quern/shared/contract/webhook";
 import type { DeadlineWish } from "@quern/shared/openai/deadline";
 import { retentionOf } from "@quern/shared/process/retention";
@@ -23,6 +23,8 @@ export interface AskedJob {
   model: string;
   request: JobRequest;
   metadata: Metadata;
+  /** What the answer repeats of the body. */
+  echoed?: JobRecord["echoed"];
   deadline: DeadlineWish;
   webhook?: WebhookTarget | null;
   /** The job that it repeats. */
