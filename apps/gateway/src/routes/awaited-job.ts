@@ -30,12 +30,18 @@ export async function submitAwaited(
   context: RouteContext,
   request: Request,
   response: Response,
-  { whenLeft, ...asked }: Omit<AskedJob, "metadata" | "deadline"> & { whenLeft: "cancel" | "run_on" },
+  {
+    whenLeft,
+    ...asked
+  }: Omit<AskedJob, "metadata" | "deadline"> &
+    Partial<Pick<AskedJob, "metadata">> & {
+      whenLeft: "cancel" | "run_on";
+    },
 ): Promise<AwaitedJob> {
   const { redis, queues, retention, closing } = context;
   const gone = clientGone(response);
   const deadline = deadlineWishOfHeader(request.header(TTL_HEADER));
-  const accepted = await acceptJob(context, request, { ...asked, metadata: {}, deadline }, "refuse");
+  const accepted = await acceptJob(context, request, { metadata: {}, ...asked, deadline }, "refuse");
   const job = nameJob(accepted, response);
   const comesBack = request.header(IDEMPOTENCY_HEADER) !== undefined;
   if (whenLeft === "cancel" && !comesBack) {

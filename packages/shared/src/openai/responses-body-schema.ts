@@ -57,12 +57,7 @@ const INCLUDABLE = [
 export const responsesBodySchema = z.strictObject({
   model: nonEmpty,
   input: z.union(
-    [
-      nonEmpty,
-      z
-        .array(z.preprocess(withItemType, inputItem))
-        .min(1, "needs at least one item"),
-    ],
+    [nonEmpty, z.array(z.preprocess(withItemType, inputItem)).min(1, "needs at least one item")],
     { error: "must be a string, or an array of items such as {role: 'user', content: '…'}" },
   ),
   instructions: z.string().nullish(),

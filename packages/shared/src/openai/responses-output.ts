@@ -85,9 +85,9 @@ export function outputText(text: string, logprobs: readonly TokenLogprob[]): Out
 
 export function functionCallItem(
   id: string,
-  { id: callId, function: called }: Pick<ToolCall, "id" | "function">,
+  { id: callId, function: { name, arguments: written } }: Pick<ToolCall, "id" | "function">,
 ): FunctionCallItem {
-  return { id, type: "function_call", status: "completed", call_id: callId, ...called };
+  return { id, type: "function_call", status: "completed", call_id: callId, name, arguments: written };
 }
 
 export function toOutputLogprob({ top, ...own }: TokenLogprob): OutputLogprob {

@@ -60,8 +60,7 @@ export function toResponse(job: ResponseHead & ResponseEnd): ResponseObject {
   const cutOff = status !== "completed";
   return {
     ...responseHead(job, status),
-    completed_at:
-      status === "completed" && job.endedAtMs !== null ? Math.floor(job.endedAtMs / 1_000) : null,
+    completed_at: status === "completed" && job.endedAtMs !== null ? Math.floor(job.endedAtMs / 1_000) : null,
     error: errorOf(job),
     incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
     output: ended && generated !== null ? outputItemsOf(job.id, generated, { cutOff }) : [],
