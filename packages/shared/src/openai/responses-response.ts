@@ -2,6 +2,7 @@ import type { Usage } from "../contract/generation.ts";
 import type { JobError, JobSummary } from "../contract/job.ts";
 import { isTerminal, type JobState } from "../contract/lifecycle.ts";
 import { httpStatusOf, toErrorBody } from "./error-body.ts";
+import { inWordsOf } from "./field-names.ts";
 import { responseIdOf } from "./response-id.ts";
 import { type ResponsesEcho, readEcho } from "./responses-echo.ts";
 import { type OutputItem, outputItemsOf } from "./responses-output.ts";
@@ -113,8 +114,9 @@ const EXPIRED: JobError = {
 function errorOf({ state, error: own }: ResponseEnd): ResponseError | null {
   const error = state === "expired" ? EXPIRED : own;
   if (error === null) return null;
-  const { message, param, type } = toErrorBody(error).error;
-  const code = httpStatusOf(error.code) < 500 ? "invalid_prompt" : "server_error";
+  const { code: ours, ...told } = error;
+  const { message, param, type } = toErrorBody({ code: ours, ...inWordsOf("/v1/responses", told) }).error;
+  const code = httpStatusOf(ours) < 500 ? "invalid_prompt" : "server_error";
   return { code, message, param, type };
 }
 
