@@ -21,10 +21,10 @@ export function getResponseRoute(
   const { redis, draining } = context;
   return async (request, response) => {
     const caller = authenticate(request);
-    const { stream, starting_after: startingAfter } = parseOrRefuse(responseQuerySchema, request.query);
+    const { stream, starting_after: seen } = parseOrRefuse(responseQuerySchema, request.query);
     const job = await findResponse(redis, caller, request.params.id);
     response.locals.jobId = job.id;
-    if (!stream) {
+    if (stream === "false") {
       response.json(toResponse(job));
       return;
     }
@@ -32,7 +32,7 @@ export function getResponseRoute(
       throw eventsExpired(job.id);
     }
     // Its reader comes back to another gateway, after the event that it saw last.
-    const reader = { startingAfter, gone: clientGone(response), leaving: draining };
+    const reader = { startingAfter: seen ?? null, gone: clientGone(response), leaving: draining };
     return streamResponse(context, job, reader, response);
   };
 }

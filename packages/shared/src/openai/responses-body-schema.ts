@@ -2,7 +2,7 @@ import { z } from "zod";
 import { metadataSchema } from "../contract/job.ts";
 import { textFormat, thinkingFields, toolName } from "./chat-body-schema.ts";
 import { REASONING_EFFORTS } from "./reasoning-effort.ts";
-import { inputItem, withItemType } from "./responses-items-schema.ts";
+import { inputItem } from "./responses-items-schema.ts";
 import { serviceTier } from "./service-tier.ts";
 import { accepted, nonEmpty, textFields } from "./text-body.ts";
 
@@ -56,10 +56,9 @@ const INCLUDABLE = [
 
 export const responsesBodySchema = z.strictObject({
   model: nonEmpty,
-  input: z.union(
-    [nonEmpty, z.array(z.preprocess(withItemType, inputItem)).min(1, "needs at least one item")],
-    { error: "must be a string, or an array of items such as {role: 'user', content: '…'}" },
-  ),
+  input: z.union([nonEmpty, z.array(inputItem).min(1, "needs at least one item")], {
+    error: "must be a string, or an array of items such as {role: 'user', content: '…'}",
+  }),
   instructions: z.string().nullish(),
   previous_response_id: z.string().nullish(),
 

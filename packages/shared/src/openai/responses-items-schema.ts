@@ -19,7 +19,7 @@ const content = z.union([z.string(), z.array(textPart)], {
 });
 
 const message = z.object({
-  type: z.literal("message"),
+  type: z.literal("message").default("message"),
   role: z.enum(["system", "developer", "user", "assistant"], {
     error: "must be one of system, developer, user, assistant",
   }),
@@ -50,12 +50,9 @@ const reasoning = z.object({
 export const inputItem = z.discriminatedUnion("type", [message, functionCall, functionCallOutput, reasoning]);
 export type InputItem = z.infer<typeof inputItem>;
 
-export const ITEM_TYPES: ReadonlySet<string> = new Set(
-  inputItem.options.map(({ shape }) => shape.type.value),
-);
-
-/** OpenAI's short form of a message has no `type`. */
-export function withItemType(item: unknown): unknown {
-  const isShort = typeof item === "object" && item !== null && !("type" in item) && "role" in item;
-  return isShort ? { type: "message", ...item } : item;
-}
+export const ITEM_TYPES: readonly string[] = [
+  "message",
+  "function_call",
+  "function_call_output",
+  "reasoning",
+] satisfies InputItem["type"][];

@@ -1,6 +1,6 @@
 import { QuernError } from "../contract/errors.ts";
 import type { ResponsesBody } from "./responses-body-schema.ts";
-import { ITEM_TYPES, withItemType } from "./responses-items-schema.ts";
+import { ITEM_TYPES } from "./responses-items-schema.ts";
 import { listIn, refuseMedia } from "./unsupported.ts";
 
 /**
@@ -9,13 +9,12 @@ import { listIn, refuseMedia } from "./unsupported.ts";
  */
 export function refuseForeignKinds(body: unknown): void {
   refuseMedia(body, "input", ["content", "output"]);
-  for (const [position, item] of listIn(body, "input").entries()) {
-    const { type } = withItemType(item) as { type?: unknown };
-    if (typeof type !== "string" || ITEM_TYPES.has(type)) continue;
+  for (const [position, { type }] of listIn(body, "input").entries()) {
+    if (typeof type !== "string" || ITEM_TYPES.includes(type)) continue;
     const instead =
       type === "item_reference"
         ? "send the item itself, or previous_response_id"
-        : `Quern reads ${[...ITEM_TYPES].join(", ")}`;
+        : `Quern reads ${ITEM_TYPES.join(", ")}`;
     throw refusal(`items of type ${type} are not supported: ${instead}`, `input[${position}].type`);
   }
   for (const [position, { type }] of listIn(body, "tools").entries()) {
