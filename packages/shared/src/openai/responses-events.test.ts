@@ -160,6 +160,22 @@ test("one that says less, or is cancelled before it has said as much, speaks in 
   }
 });
 
+test("one that says more in an item that is closed already speaks in new items too", () => {
+  const longer = { ...wordsAndCalls.result, reasoning: "Two cities, really." } as GenerationResult;
+  const thought = [delta({ reasoning: "Two cities, " }), delta({ reasoning: "really." })];
+  const events = streamOf(
+    [...wordsThenCalls, restart, ...thought, ...wordsThenCalls.slice(3)],
+    ended(longer),
+  );
+  const output = [
+    { type: "reasoning", content: [{ text: "Two cities, really." }] },
+    { type: "message", content: [{ text: "I look." }] },
+    { type: "function_call", name: "weather", arguments: '{"city":"Oslo"}' },
+    { type: "function_call", name: "time", arguments: "{}" },
+  ];
+  expect(events.at(-1)).toMatchObject({ response: { output } });
+});
+
 test("how a job ended is told as OpenAI has it, with what it had said", () => {
   const said = [start, delta({ text: "Oslo is" })];
   const lastOf = (changes: Partial<ResponseEnd>, finishReason: GenerationResult["finishReason"] = null) => {

@@ -77,7 +77,10 @@ export class ResponseEvents {
   }
 
   #said(data: DeltaEvent["data"]): UnnumberedEvent[] {
-    return this.#sent.next(data).flatMap((part) => (part.kind === "end" ? [] : this.#items.add(part)));
+    const parts = this.#sent.next(data);
+    // What is new stands behind all that was said, or it is another answer: closed items are not gone on with.
+    if (this.#saidAnew !== null && parts.length > 0) this.#sent.assertAllRepeated();
+    return parts.flatMap((part) => (part.kind === "end" ? [] : this.#items.add(part)));
   }
 
   #unlessDiverged(say: () => UnnumberedEvent[]): UnnumberedEvent[] {
