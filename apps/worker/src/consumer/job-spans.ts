@@ -9,6 +9,7 @@ const OPERATIONS: Record<Endpoint, string> = {
   "/v1/chat/completions": "chat",
   "/v1/completions": "text_completion",
   "/v1/embeddings": "embeddings",
+  "/v1/responses": "chat",
 };
 
 /** The spans of one attempt: under the submitter's span, `queue wait` and `process`; under that, `<operation> <model>`. */

@@ -10,6 +10,7 @@ export type ErrorCode =
   | "context_length_exceeded"
   | "model_not_found"
   | "job_not_found"
+  | "response_not_found"
   | "route_not_found"
   | "deadline_infeasible"
   | "deadline_exceeded"

@@ -10,6 +10,7 @@ const STATUS: Record<ErrorCode, number> = {
   forbidden: 403,
   model_not_found: 404,
   job_not_found: 404,
+  response_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   deadline_infeasible: 422,

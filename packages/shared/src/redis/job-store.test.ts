@@ -90,6 +90,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
     retriedFrom: null,
     idempotencyKeyHash: null,
     line: null,
+    echoed: null,
   });
   expect(await createJob(redis, { ...job, model: "another" })).toEqual({ created: false });
   expect((await readJob(redis, job.id))?.model).toBe(job.model);
