@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Cluster, startCluster, until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
 import { freePort } from "@quern/testing/free-port";
@@ -9,6 +10,9 @@ import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 // Promise: without Redis the answer is 503, soon; with it back everything goes on, and what ran is not lost.
+
+/** How long Redis stays away; the test waits for states otherwise, which takes a second or two. */
+const OUTAGE_MS = Number(process.env.QUERN_OUTAGE_SECONDS ?? 0) * 1_000;
 
 /** Whatever the disk does when Redis is killed, it has what it acknowledged. */
 const durable = { kind: "process", appendSync: "always" } as const;
@@ -67,7 +71,9 @@ test("a gateway that is told to stop while Redis is away ends in order", async (
   await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
 });
 
-test("a job that runs when Redis is killed ends once Redis is back, and its stream is whole", async () => {
+test("a job that runs when Redis is killed ends once Redis is back, and its stream is whole", {
+  timeout: 60_000 + 2 * OUTAGE_MS,
+}, async () => {
   const { id } = await submitJob(cluster.url, body(6_000));
   const stream = (async () => Array.fromAsync(readSse(await fetch(`${cluster.url}/v1/jobs/${id}/events`))))();
   await until(async () => (await callApi<Job>(`${cluster.url}/v1/jobs/${id}`)).status === "running");
@@ -75,12 +81,16 @@ test("a job that runs when Redis is killed ends once Redis is back, and its stre
   process.kill(server.pid as number, "SIGKILL");
   await until(async () => (await fetch(`${cluster.url}/readyz`)).status === 503);
   await refusedWith503();
+  if (OUTAGE_MS > 0) await sleep(OUTAGE_MS);
   await server[Symbol.asyncDispose]();
   server = await startRedis({ ...durable, port, dataDir });
+  const backAtMs = performance.now();
   await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
 
   const job = await endedJob(cluster.url, id);
   expect(job).toMatchObject({ status: "completed", usage: { completion_tokens: 6_000 } });
+  if (OUTAGE_MS > 0)
+    console.log(`it ended ${Math.round(performance.now() - backAtMs)} ms after Redis was back`);
   const deltas = (await stream).filter(({ event }) => event === "delta");
   const text = deltas.map(({ data }) => (JSON.parse(data) as { text?: string }).text ?? "").join("");
   expect(text).toBe(job.response?.body.choices[0]?.message.content);

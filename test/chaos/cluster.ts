@@ -9,6 +9,7 @@ import { freePort } from "@quern/testing/free-port";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { startTcpProxy, type TcpProxy } from "@quern/testing/tcp-proxy";
 import type { Redis } from "ioredis";
+import { WEBHOOK_RETRY_SECONDS } from "./load/webhooks.ts";
 import { CONTEXT_TOKENS } from "./script.ts";
 
 /** Short, so that a run sees many take-overs, and long against the pauses of a busy machine. */
@@ -156,10 +157,13 @@ export class ChaosCluster implements AsyncDisposable {
   }
 
   #environment({ app, proxy, clockOffsetMs }: Place, port: number | null): Record<string, string> {
-    const { modelPath, slotsPerWorker } = this.#options;
+    const { folder, modelPath, slotsPerWorker } = this.#options;
     return {
       REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
       QUERN_LOG_LEVEL: "warn",
+      QUERN_FILES: join(folder, "files"),
+      QUERN_WEBHOOK_ALLOW_PRIVATE: "true",
+      QUERN_WEBHOOK_RETRY_SECONDS: WEBHOOK_RETRY_SECONDS,
       ...clockSkew(clockOffsetMs),
       ...(port === null
         ? {}

@@ -9,6 +9,7 @@ export type Intent = "wait" | "follow" | "stream" | "cancel" | "hang up" | "expi
 export interface Wish {
   class?: "interactive" | "batch";
   ttl_seconds?: number;
+  webhook?: { url: string; secret: string };
 }
 
 /** A client's own view of one accepted job: what Quern promised, and what it showed. */
@@ -16,6 +17,8 @@ export interface LedgerEntry {
   jobId: string;
   ask: Ask;
   intent: Intent;
+  /** Whether its end is to be told by a webhook. */
+  isHooked: boolean;
   /** The job's events as this client saw them, over all its connections. */
   events: { id: string; event: string; data: string }[];
   /** Chunks of an OpenAI stream, in order. */
@@ -42,12 +45,13 @@ export class Ledger implements AsyncDisposable {
     this.#file = createWriteStream(path, { flags: "a" });
   }
 
-  accepted(jobId: string, ask: Ask, intent: Intent): LedgerEntry {
+  accepted(jobId: string, ask: Ask, intent: Intent, wish: Wish = {}): LedgerEntry {
     if (this.entries.has(jobId)) throw new Error(`${jobId} was accepted twice`);
     const entry: LedgerEntry = {
       jobId,
       ask,
       intent,
+      isHooked: wish.webhook !== undefined,
       events: [],
       chunks: [],
       streamEnd: "open",

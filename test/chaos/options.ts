@@ -4,6 +4,8 @@ export interface ChaosOptions {
   seed: number;
   /** At least so many jobs are submitted, and more while faults are still to come. */
   jobs: number;
+  /** Of a batch that is handed in beside them; 0: there is none. */
+  lines: number;
   /** Nothing new is submitted or broken after that; what runs may end. */
   minutes: number;
   workers: number;
@@ -16,8 +18,8 @@ export interface ChaosOptions {
   keepIn: string | null;
 }
 
-const SHORT = { jobs: 500, minutes: 2.5, workers: 3 };
-const LONG = { jobs: 10_000, minutes: 40, workers: 4 };
+const SHORT = { jobs: 500, lines: 300, minutes: 2.5, workers: 3 };
+const LONG = { jobs: 10_000, lines: 3_000, minutes: 40, workers: 4 };
 
 /** `--long`, and each figure by itself. @throws Error with a line for people. */
 export function readOptions(args: string[], nowMs: number): ChaosOptions {
@@ -27,6 +29,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
       long: { type: "boolean", default: false },
       seed: { type: "string" },
       jobs: { type: "string" },
+      lines: { type: "string" },
       minutes: { type: "string" },
       workers: { type: "string" },
       "property-commands": { type: "string", default: "10000" },
@@ -38,6 +41,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
   return {
     seed: numberOf("seed", values.seed) ?? nowMs % 2 ** 31,
     jobs: numberOf("jobs", values.jobs) ?? form.jobs,
+    lines: numberOf("lines", values.lines) ?? form.lines,
     minutes: numberOf("minutes", values.minutes) ?? form.minutes,
     workers: numberOf("workers", values.workers) ?? form.workers,
     slotsPerWorker: 6,

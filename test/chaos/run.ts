@@ -1,15 +1,19 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkAll } from "./check/check-all.ts";
+import { checkBatch } from "./check/check-batch.ts";
 import { checkCounters } from "./check/check-counters.ts";
+import { checkWebhooks } from "./check/check-webhooks.ts";
 import { ChaosCluster, LEASE_MS } from "./cluster.ts";
 import { breakThings, FAULTS_A_ROUND } from "./faults/break-things.ts";
 import { Ledger } from "./ledger.ts";
+import { type EndedBatch, runBatch } from "./load/batch.ts";
 import type { Client } from "./load/client.ts";
 import { runClient } from "./load/load.ts";
+import { startRefusingSink } from "./load/webhooks.ts";
 import type { ChaosOptions } from "./options.ts";
 import { Random } from "./random.ts";
-import { writeChaosModel } from "./script.ts";
+import { type Script, writeChaosModel } from "./script.ts";
 import type { RunFigures } from "./table.ts";
 import type { Takeovers } from "./takeovers.ts";
 import { watchStates } from "./watch-states.ts";
@@ -18,6 +22,7 @@ const GATEWAYS = 2;
 const MAX_CLOCK_OFFSET_MS = 5 * 60_000;
 /** What runs or waits when the load ends may take so long: some leases, and the queue before it. */
 const SETTLE_MS = 15 * LEASE_MS;
+const SETTLE_MS_A_LINE = 100;
 /** Of the slots that are left when one worker is down: a take-over must not wait for room. */
 const LOAD = 0.7;
 
@@ -37,6 +42,7 @@ export async function runChaos(
   const modelPath = join(folder, "chaos.gguf");
   const script = await writeChaosModel(modelPath);
   await using ledger = new Ledger(join(folder, "ledger.jsonl"));
+  await using sink = await startRefusingSink();
   await using cluster = await ChaosCluster.start({
     folder,
     modelPath,
@@ -55,6 +61,7 @@ export async function runChaos(
     cluster,
     ledger,
     random: random.fork(),
+    sinkUrl: sink.url,
     giveUp: giveUp.signal,
     violation: (what, details) => unexpected.push({ what, details }),
   });
@@ -62,31 +69,41 @@ export async function runChaos(
   const isTime = () => performance.now() < untilMs;
   let isBreaking = true;
   const wantsMore = () => isTime() && (isBreaking || ledger.entries.size < options.jobs);
-  const clients = Math.floor((options.workers - 1) * options.slotsPerWorker * LOAD);
+  const clients = options.jobs === 0 ? 0 : Math.floor((options.workers - 1) * options.slotsPerWorker * LOAD);
   const load = Array.from({ length: clients }, () => runClient(client(), script, wantsMore));
+
+  let batch: EndedBatch | "under way" | "none" | "given up" = options.lines === 0 ? "none" : "under way";
+  const batched = handIn(client(), script, options.lines).then((ended) => {
+    batch = ended;
+  });
 
   const watching = new AbortController();
   const watch = watchStates(cluster.redis, ledger, watching.signal);
   const faults = await breakThings(
     { cluster, ledger, takeovers, random: faultRandom },
     options.faults,
-    (injected) => isTime() && (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs),
+    (injected) =>
+      isTime() && (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs || batch === "under way"),
     (name) => tell(`${ledger.entries.size} accepted; ${name}`),
   );
   isBreaking = false;
   await cluster.whole();
-  await Promise.race([Promise.all(load), settle(untilMs, giveUp)]);
-  await Promise.all(load);
+  const all = Promise.all([...load, batched]);
+  await Promise.race([all, settle(untilMs, options.lines, giveUp)]);
+  await all;
   watching.abort();
   await watch;
 
   const entries = [...ledger.entries.values()];
   const verdict = await checkAll(cluster, ledger);
+  const untold = await checkWebhooks(sink, ledger);
   const books = await checkCounters(cluster.redis, verdict.byState, ledger.refused);
-  for (const what of [...books, ...cluster.unexpectedDeaths]) unexpected.push({ what });
+  for (const what of [...books, ...untold, ...cluster.unexpectedDeaths, ...faultsOf(batch)])
+    unexpected.push({ what });
   return {
     accepted: entries.length,
     refused: ledger.refused,
+    lines: options.lines,
     reconnects: entries.reduce((sum, { reconnects }) => sum + reconnects, 0),
     cutStreams: entries.filter(({ streamEnd, intent }) => streamEnd === "cut" && intent === "stream").length,
     verdict,
@@ -96,8 +113,23 @@ export async function runChaos(
   };
 }
 
+async function handIn(
+  client: Client,
+  script: Script,
+  lines: number,
+): Promise<EndedBatch | "none" | "given up"> {
+  if (lines === 0) return "none";
+  return (await runBatch(client, script, lines)) ?? "given up";
+}
+
+function faultsOf(batch: EndedBatch | "under way" | "none" | "given up"): string[] {
+  if (batch === "none") return [];
+  return typeof batch === "string" ? ["the batch did not end"] : checkBatch(batch);
+}
+
 /** Patience with what has not ended, counted from when nothing new is submitted. */
-async function settle(untilMs: number, giveUp: AbortController): Promise<void> {
-  await sleep(Math.max(0, untilMs - performance.now()) + SETTLE_MS, undefined, { ref: false });
+async function settle(untilMs: number, lines: number, giveUp: AbortController): Promise<void> {
+  const patienceMs = SETTLE_MS + lines * SETTLE_MS_A_LINE;
+  await sleep(Math.max(0, untilMs - performance.now()) + patienceMs, undefined, { ref: false });
   giveUp.abort();
 }

@@ -4,6 +4,8 @@ import type { Takeovers } from "./takeovers.ts";
 export interface RunFigures {
   accepted: number;
   refused: number;
+  /** Of the batch beside the jobs. */
+  lines: number;
   reconnects: number;
   cutStreams: number;
   verdict: Verdict;
@@ -15,6 +17,7 @@ export interface RunFigures {
 export function table({
   accepted,
   refused,
+  lines: batchLines,
   reconnects,
   cutStreams,
   verdict,
@@ -35,6 +38,7 @@ export function table({
     ["lost", count("lost")],
     ["twice", count("twice")],
     ["wrong", count("wrong")],
+    ["lines of a batch", batchLines],
     ["submissions refused or unanswered", refused],
     ["streams taken up again", reconnects],
     ["chat streams that broke off", cutStreams],

@@ -8,6 +8,7 @@ export interface Job {
   attempt: number;
   created_at: number;
   started_at: number | null;
+  first_token_at: number | null;
   ended_at: number | null;
   queue_position: number | null;
   estimated_start_at: { p50: number; p90: number } | null;

@@ -30,6 +30,7 @@ function entry(changes: Partial<LedgerEntry> = {}): LedgerEntry {
     jobId: "job_1",
     ask,
     intent: "wait",
+    isHooked: false,
     events: [],
     chunks: [],
     streamEnd: "open",

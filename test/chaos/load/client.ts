@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ask } from "../ask.ts";
 import type { ChaosCluster } from "../cluster.ts";
@@ -9,6 +10,8 @@ export interface Client {
   cluster: ChaosCluster;
   ledger: Ledger;
   random: Random;
+  /** Where ends are told. */
+  sinkUrl: string;
   /** Aborts when the run gives up on what has not ended. */
   giveUp: AbortSignal;
   /** Hears of a reply that nobody should ever get. */
@@ -49,9 +52,11 @@ export function jsonBody(body: object): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
+const KEYED_PERCENT = 30;
+
 /**
  * Sends the job until a gateway has accepted it; null: it was told that its deadline can't be met. A submission without
- * a reply promised nothing.
+ * a reply promised nothing, unless it has a key: then all of them are one.
  */
 export async function submit(
   client: Client,
@@ -59,20 +64,25 @@ export async function submit(
   intent: Intent,
   wish: Wish = {},
 ): Promise<LedgerEntry | null> {
-  const { ledger, violation } = client;
+  const { ledger, violation, random } = client;
+  const init = jsonBody({ endpoint: ask.endpoint, body: ask.body, ...wish });
+  const isKeyed = random.chance(KEYED_PERCENT);
+  if (isKeyed) init.headers = { ...init.headers, "idempotency-key": randomUUID() };
   for (;;) {
-    const reply = await tryOnce(
-      client,
-      "/v1/jobs",
-      jsonBody({ endpoint: ask.endpoint, body: ask.body, ...wish }),
-    );
+    const reply = await tryOnce(client, "/v1/jobs", init);
     if (reply === null) {
-      ledger.refused += 1;
+      if (!isKeyed) ledger.refused += 1;
       continue;
     }
     const text = await reply.text().catch(() => null);
     if (text === null) continue;
-    if (reply.status === 202) return ledger.accepted((JSON.parse(text) as { id: string }).id, ask, intent);
+    if (reply.status === 202) {
+      return ledger.accepted((JSON.parse(text) as { id: string }).id, ask, intent, wish);
+    }
+    if (isKeyed && text.includes('"idempotency_in_flight"')) {
+      await sleep(RETRY_PAUSE_MS);
+      continue;
+    }
     if (intent === "expire" && text.includes('"deadline_infeasible"')) return null;
     violation("unexpected reply", { to: "submit", status: reply.status, text });
     await sleep(RETRY_PAUSE_MS);

@@ -5,9 +5,11 @@ import type { Script } from "../script.ts";
 import { type Client, GivenUp, jsonBody, submit, tryOnce, waitForEnd } from "./client.ts";
 import { follow } from "./follow.ts";
 import { streamAnswer } from "./stream-answer.ts";
+import { WEBHOOK_SECRET } from "./webhooks.ts";
 
 /** Too short for some jobs, and enough for most. */
 const TTL_SECONDS = { least: 1, most: 4 };
+const HOOKED_PERCENT = 20;
 /** Some while a job waits, some while it runs, some after it ended. */
 const CANCEL_AFTER_MS = { least: 0, most: 900 };
 
@@ -21,10 +23,13 @@ export async function runClient(client: Client, script: Script, wantsMore: () =>
 }
 
 async function oneJob(client: Client, script: Script): Promise<void> {
-  const { random } = client;
+  const { random, sinkUrl } = client;
   const ask = drawAsk(random, script);
   const dice = random.below(100);
-  const wish: Wish = random.chance(30) ? { class: "batch" } : {};
+  const wish: Wish = {
+    ...(random.chance(30) ? { class: "batch" } : {}),
+    ...(random.chance(HOOKED_PERCENT) ? { webhook: { url: sinkUrl, secret: WEBHOOK_SECRET } } : {}),
+  };
   const canStream = ask.endpoint !== "/v1/embeddings";
   if (canStream && dice < 20) {
     await streamAnswer(client, ask, "stream");

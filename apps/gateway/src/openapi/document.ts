@@ -3,6 +3,8 @@ import { completionBodySchema } from "@quern/shared/openai/completion-request";
 import { TTL_HEADER } from "@quern/shared/openai/deadline";
 import { embeddingsBodySchema } from "@quern/shared/openai/embeddings-request";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
+import { responsesBodySchema } from "@quern/shared/openai/responses-body-schema";
+import { responseQuerySchema } from "@quern/shared/openai/responses-query";
 import { z } from "zod";
 import {
   chatCompletion,
@@ -18,6 +20,9 @@ import {
   jobEvents,
   jobRequest,
   queuedJob,
+  response,
+  responseStream,
+  responsesRequest,
   textCompletion,
 } from "./examples.ts";
 import { schemas as replySchemas } from "./schemas.ts";
@@ -31,13 +36,14 @@ const schemas = {
   ChatRequest: chatRequestSchema,
   CompletionRequest: inputSchema(completionBodySchema),
   EmbeddingsRequest: inputSchema(embeddingsBodySchema),
+  ResponsesRequest: inputSchema(responsesBodySchema),
   JobRequest: {
     ...jobRequestSchema,
     properties: {
       ...(jobRequestSchema.properties as Json),
       body: {
         description: "What the endpoint takes",
-        anyOf: ["ChatRequest", "CompletionRequest", "EmbeddingsRequest"].map((name) => ({
+        anyOf: ["ChatRequest", "CompletionRequest", "EmbeddingsRequest", "ResponsesRequest"].map((name) => ({
           $ref: `#/components/schemas/${name}`,
         })),
       },
@@ -55,7 +61,7 @@ export function openApiDocument(): Json {
       version: "0.1.0",
       license: { name: "MIT", identifier: "MIT" },
       description:
-        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`), or submit, " +
+        "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`), or submit, " +
         "follow, cancel and pick up later (`/v1/jobs`).",
     },
     servers: [{ url: "http://127.0.0.1:8080" }],
@@ -123,6 +129,62 @@ export function openApiDocument(): Json {
             },
             ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
           },
+        },
+      },
+      "/v1/responses": {
+        post: {
+          operationId: "createResponse",
+          summary: "Have a response made, and wait for it, stream it, or come back for it",
+          description:
+            "OpenAI's responses. The header `x-quern-job-id` of the answer names the job. A caller that hangs up cancels it, " +
+            "unless it sends `store: true`, `background` or an Idempotency-Key. What each parameter does stands in docs/responses.md.",
+          parameters: [ttlSeconds, idempotencyKey],
+          requestBody: body("ResponsesRequest", responsesRequest),
+          responses: {
+            200: {
+              description:
+                "The response; with `background`, as it stands at once; with `stream: true`, its events, up to the one that ends it",
+              headers: { "x-quern-job-id": { schema: { type: "string" } }, ...replayed },
+              content: {
+                "application/json": { schema: ref("Response"), example: response },
+                "text/event-stream": { schema: { type: "string" }, example: responseStream },
+              },
+            },
+            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
+          },
+        },
+      },
+      "/v1/responses/{id}": {
+        get: {
+          operationId: "getResponse",
+          summary: "Read a response, or follow it",
+          parameters: [responseId, ...queryParameters(responseQuerySchema)],
+          responses: {
+            200: {
+              description:
+                "The response as it stands; with `stream=true`, its events after the number `starting_after`, or all of them",
+              content: {
+                "application/json": { schema: ref("Response"), example: response },
+                "text/event-stream": { schema: { type: "string" }, example: responseStream },
+              },
+            },
+            ...errors(400, 403, 404, 410, 503),
+          },
+        },
+        delete: {
+          operationId: "deleteResponse",
+          summary: "Erase a response, and its job",
+          parameters: [responseId],
+          responses: { 200: json("It is gone", "DeletedResponse"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/responses/{id}/cancel": {
+        post: {
+          operationId: "cancelResponse",
+          summary: "Cancel a response",
+          description: "It keeps what it has said. One that has ended stays as it is.",
+          parameters: [responseId],
+          responses: { 200: json("The response", "Response"), ...errors(403, 404, 503) },
         },
       },
       "/v1/jobs": {
@@ -290,6 +352,7 @@ const idempotencyKey = {
 };
 const replayed = { "idempotent-replayed": { schema: { const: "true" } } };
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
+const responseId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^resp_" } };
 
 function ref(name: keyof typeof schemas): Json {
   return { $ref: `#/components/schemas/${name}` };

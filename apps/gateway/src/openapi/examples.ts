@@ -4,6 +4,9 @@ import { toTextCompletion } from "@quern/shared/openai/completion-response";
 import { toEmbeddingsResponse } from "@quern/shared/openai/embeddings-response";
 import { toErrorBody } from "@quern/shared/openai/error-body";
 import { toJobObject } from "@quern/shared/openai/job-object";
+import { ResponseEvents } from "@quern/shared/openai/responses-events";
+import { parseResponsesRequest } from "@quern/shared/openai/responses-request";
+import { toResponse } from "@quern/shared/openai/responses-response";
 
 /** What the document shows, made by the same translations as the replies themselves. */
 
@@ -63,6 +66,7 @@ const submitted: JobSummary = {
   slots: 1,
   cancelRequested: false,
   metadata: jobRequest.metadata,
+  echoed: null,
   traceparent: null,
   createdAtMs: 1_764_000_000_120,
   queuedAtMs: 1_764_000_000_120,
@@ -91,27 +95,36 @@ export const queuedJob = toJobObject(submitted, 3, {
   reason: null,
 });
 
-export const completedJob = toJobObject(
-  {
-    ...submitted,
-    state: "completed",
-    attempt: 1,
-    startedAtMs: 1_764_000_000_131,
-    firstTokenAtMs: 1_764_000_000_158,
-    endedAtMs: 1_764_000_000_204,
-    expiresAtMs: 1_764_086_400_204,
-    usage: { promptTokens: 17, completionTokens: 21, reasoningTokens: 12, cachedTokens: 0 },
-    result: {
-      text: "The capital of France is Paris.",
-      reasoning: "The question is about the capital of France.",
-      toolCalls: [],
-      finishReason: "stop",
-      logprobs: null,
-      alternatives: [],
-    },
+const completed: JobSummary = {
+  ...submitted,
+  state: "completed",
+  attempt: 1,
+  startedAtMs: 1_764_000_000_131,
+  firstTokenAtMs: 1_764_000_000_158,
+  endedAtMs: 1_764_000_000_204,
+  expiresAtMs: 1_764_086_400_204,
+  usage: { promptTokens: 17, completionTokens: 21, reasoningTokens: 12, cachedTokens: 0 },
+  result: {
+    text: "The capital of France is Paris.",
+    reasoning: "The question is about the capital of France.",
+    toolCalls: [],
+    finishReason: "stop",
+    logprobs: null,
+    alternatives: [],
   },
-  null,
-);
+};
+
+export const completedJob = toJobObject(completed, null);
+
+export const responsesRequest = {
+  model: "tiny-qwen3",
+  instructions: "Answer in one sentence.",
+  input: "What is the capital of France?",
+};
+
+const { echoed } = parseResponsesRequest(responsesRequest, { drawSeed: () => 0 });
+const ofResponses: JobSummary = { ...completed, endpoint: "/v1/responses", echoed };
+export const response = toResponse(ofResponses);
 
 export const failedJob = toJobObject(
   {
@@ -151,6 +164,23 @@ export const chatStream = `data: {"id":"chatcmpl-019aad2e-7d1c-7b3a-9a55-3f0c6d2
 data: [DONE]
 
 `;
+
+/** Without the response objects that the first and the last carry. */
+export const responseStream = streamOf(ofResponses, "The capital of France is Paris.");
+
+function streamOf(job: JobSummary, text: string): string {
+  const events = new ResponseEvents(job);
+  const shown = [
+    ...events.opening(),
+    ...events.next({ type: "start", data: { attempt: 1 } }),
+    ...events.next({ type: "delta", data: { text } }),
+    ...events.end(job),
+  ];
+  return shown
+    .map((event) => ("response" in event ? { ...event, response: { id: response.id } } : event))
+    .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+    .join("");
+}
 
 const failures = {
   400: new QuernError("invalid_request", "messages: needs at least one message", { param: "messages" }),

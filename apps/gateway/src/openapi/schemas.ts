@@ -95,6 +95,42 @@ function tokenLogprob(top: string) {
   return object({ ...tokenProbability, [top]: { type: "array", items: object(tokenProbability) } });
 }
 
+const itemHead = { id: { type: "string" }, status: { enum: ["in_progress", "completed", "incomplete"] } };
+const responseItem = {
+  anyOf: [
+    object({
+      ...itemHead,
+      type: { const: "reasoning" },
+      summary: { type: "array", maxItems: 0 },
+      content: {
+        type: "array",
+        items: object({ type: { const: "reasoning_text" }, text: { type: "string" } }),
+      },
+    }),
+    object({
+      ...itemHead,
+      type: { const: "message" },
+      role: { const: "assistant" },
+      content: {
+        type: "array",
+        items: object({
+          type: { const: "output_text" },
+          text: { type: "string" },
+          annotations: { type: "array", maxItems: 0 },
+          logprobs: { type: "array", items: tokenLogprob("top_logprobs") },
+        }),
+      },
+    }),
+    object({
+      ...itemHead,
+      type: { const: "function_call" },
+      call_id: { type: "string" },
+      name: { type: "string" },
+      arguments: { type: "string", description: "JSON, as the model wrote it" },
+    }),
+  ],
+};
+
 export const schemas = {
   Error: object({
     error: object({
@@ -192,6 +228,65 @@ export const schemas = {
     model: { type: "string" },
     usage: object({ prompt_tokens: { type: "integer" }, total_tokens: { type: "integer" } }),
   }),
+  Response: object({
+    id: { type: "string" },
+    object: { const: "response" },
+    created_at: { type: "integer" },
+    completed_at: nullable("integer"),
+    status: { enum: ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"] },
+    error: orNull(
+      object({
+        code: { enum: ["invalid_prompt", "server_error"] },
+        message: { type: "string" },
+        param: nullable("string"),
+        type: { type: "string" },
+      }),
+    ),
+    incomplete_details: orNull(object({ reason: { const: "max_output_tokens" } })),
+    model: { type: "string" },
+    service_tier: { enum: ["default", "flex"], description: "`flex`: the job was of the batch class" },
+    output: { type: "array", items: responseItem, description: "Empty until it has ended" },
+    usage: orNull(
+      object({
+        input_tokens: { type: "integer" },
+        input_tokens_details: object({
+          cached_tokens: { type: "integer" },
+          cache_write_tokens: { const: 0 },
+        }),
+        output_tokens: {
+          type: "integer",
+          description: "All generated tokens: reasoning and the end of the turn too",
+        },
+        output_tokens_details: object({ reasoning_tokens: { type: "integer" } }),
+        total_tokens: { type: "integer" },
+      }),
+    ),
+    access_programs: { type: "null" },
+    instructions: nullable("string"),
+    previous_response_id: nullable("string"),
+    tools: { type: "array", items: { type: "object" } },
+    tool_choice: { anyOf: [{ type: "string" }, { type: "object" }] },
+    parallel_tool_calls: { type: "boolean" },
+    temperature: { ...nullable("number"), description: "null: the model's own" },
+    top_p: { ...nullable("number"), description: "null: the model's own" },
+    max_output_tokens: nullable("integer"),
+    max_tool_calls: nullable("integer"),
+    top_logprobs: { type: "integer" },
+    text: { type: "object" },
+    reasoning: { type: "object" },
+    truncation: { const: "disabled" },
+    background: { type: "boolean" },
+    store: { type: "boolean" },
+    metadata: { type: "object", additionalProperties: { type: "string" } },
+    user: nullable("string"),
+    safety_identifier: nullable("string"),
+    prompt_cache_key: nullable("string"),
+  }),
+  DeletedResponse: object({
+    id: { type: "string" },
+    object: { const: "response" },
+    deleted: { const: true },
+  }),
   Job: object({
     id: { type: "string" },
     object: { const: "job" },
@@ -224,7 +319,9 @@ export const schemas = {
       object({
         status_code: { type: "integer" },
         request_id: { type: "string" },
-        body: { anyOf: [ref("ChatCompletion"), ref("TextCompletion"), ref("EmbeddingList"), ref("Error")] },
+        body: {
+          anyOf: ["ChatCompletion", "Response", "TextCompletion", "EmbeddingList", "Error"].map(ref),
+        },
       }),
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),

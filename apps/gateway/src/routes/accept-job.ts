@@ -1,7 +1,8 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import type { Endpoint, JobClass, JobRequest, Metadata } from "@quern/shared/contract/job";
+import type { Endpoint, JobClass, JobRecord, JobRequest, Metadata } from "@quern/shared/contract/job";
 import type { WebhookTarget } from "@quern/shared/contract/webhook";
 import type { DeadlineWish } from "@quern/shared/openai/deadline";
+import { inWordsOf } from "@quern/shared/openai/field-names";
 import { retentionOf } from "@quern/shared/process/retention";
 import type { Request } from "express";
 import { admit } from "../admission/admit.ts";
@@ -23,6 +24,8 @@ export interface AskedJob {
   model: string;
   request: JobRequest;
   metadata: Metadata;
+  /** What the answer repeats of the body. */
+  echoed?: JobRecord["echoed"];
   deadline: DeadlineWish;
   webhook?: WebhookTarget | null;
   /** The job that it repeats. */
@@ -54,7 +57,7 @@ export async function acceptJob(
     retentionSeconds: retention.jobSeconds[asked.class],
   };
   return acceptOnce(redis, keyed, kept, async (jobId) => {
-    const known = await admit(context, asked.model, asked.request);
+    const known = await admitInWordsOf(asked.endpoint, () => admit(context, asked.model, asked.request));
     const { model } = known.description;
     if (whileUnserved === "refuse" && !isServed(known)) throw notServed(model);
     using arrival = arrivals.begin(model, asked.class);
@@ -67,6 +70,25 @@ export async function acceptJob(
       idempotencyKeyHash: keyed?.keyHash ?? null,
     });
   });
+}
+
+/** Admission knows no endpoint: what it refuses is told by the names that the caller used. */
+async function admitInWordsOf<Admitted>(
+  endpoint: Endpoint,
+  admitted: () => Promise<Admitted>,
+): Promise<Admitted> {
+  try {
+    return await admitted();
+  } catch (error) {
+    if (!(error instanceof QuernError)) throw error;
+    const { message, param } = inWordsOf(endpoint, error);
+    const { code, retryAfterSeconds } = error;
+    throw new QuernError(code, message, {
+      cause: error,
+      ...(param === null ? {} : { param }),
+      ...(retryAfterSeconds === null ? {} : { retryAfterSeconds }),
+    });
+  }
 }
 
 function goingAway(): QuernError {

@@ -2,6 +2,7 @@ import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { deadlineWishOfHeader, TTL_HEADER } from "@quern/shared/openai/deadline";
 import { type EndpointResponse, toEndpointResponse } from "@quern/shared/openai/endpoint-response";
+import { inWordsOf } from "@quern/shared/openai/field-names";
 import type { Request, Response } from "express";
 import { cancelJob } from "../dispatch/cancel-job.ts";
 import { cancelWhenLeft } from "../dispatch/cancel-when-left.ts";
@@ -30,12 +31,18 @@ export async function submitAwaited(
   context: RouteContext,
   request: Request,
   response: Response,
-  { whenLeft, ...asked }: Omit<AskedJob, "metadata" | "deadline"> & { whenLeft: "cancel" | "run_on" },
+  {
+    whenLeft,
+    ...asked
+  }: Omit<AskedJob, "metadata" | "deadline"> &
+    Partial<Pick<AskedJob, "metadata">> & {
+      whenLeft: "cancel" | "run_on";
+    },
 ): Promise<AwaitedJob> {
   const { redis, queues, retention, closing } = context;
   const gone = clientGone(response);
   const deadline = deadlineWishOfHeader(request.header(TTL_HEADER));
-  const accepted = await acceptJob(context, request, { ...asked, metadata: {}, deadline }, "refuse");
+  const accepted = await acceptJob(context, request, { metadata: {}, ...asked, deadline }, "refuse");
   const job = nameJob(accepted, response);
   const comesBack = request.header(IDEMPOTENCY_HEADER) !== undefined;
   if (whenLeft === "cancel" && !comesBack) {
@@ -61,8 +68,8 @@ function answerOf(record: JobRecord | null, jobId: string): EndpointResponse {
   const answer = state === "completed" ? toEndpointResponse(record) : null;
   if (answer !== null) return answer;
   if (error !== null) {
-    const param = error.param === null ? {} : { param: error.param };
-    throw new QuernError(error.code as ErrorCode, error.message, param);
+    const { message, param } = inWordsOf(record.endpoint, error);
+    throw new QuernError(error.code as ErrorCode, message, param === null ? {} : { param });
   }
   if (state === "cancelled") throw jobCancelled();
   if (state === "expired") throw deadlineExceeded(jobId);

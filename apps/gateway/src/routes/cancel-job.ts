@@ -1,3 +1,4 @@
+import type { JobRecord } from "@quern/shared/contract/job";
 import { toJobObject } from "@quern/shared/openai/job-object";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
@@ -13,18 +14,21 @@ const STOP_WAIT_MS = 1_000;
  * `POST /v1/jobs/{id}/cancel` → the job, `cancelled` as a rule. It may still say `running` when its worker is slow to
  * stop, and a job that has ended already stays as it is.
  */
-export function cancelJobRoute({
-  redis,
-  queues,
-  hub,
-  retention,
-}: RouteContext): RequestHandler<{ id: string }> {
+export function cancelJobRoute(context: RouteContext): RequestHandler<{ id: string }> {
   return async (request, response) => {
-    const job = await findJob(redis, authenticate(request), request.params.id);
+    const job = await findJob(context.redis, authenticate(request), request.params.id);
     response.locals.jobId = job.id;
-    await cancelJob(redis, queues, job, retention.jobSeconds[job.class]);
-    const record = await waitForEnd(hub, redis, job.id, AbortSignal.timeout(STOP_WAIT_MS));
+    const record = await cancelAndWait(context, job);
     if (record === null) throw jobNotFound(job.id);
     response.json(toJobObject(record, null));
   };
+}
+
+/** The job as it stands once it has stopped, or has had its time to. null: somebody has erased it meanwhile. */
+export async function cancelAndWait(
+  { redis, queues, hub, retention }: RouteContext,
+  job: JobRecord,
+): Promise<JobRecord | null> {
+  await cancelJob(redis, queues, job, retention.jobSeconds[job.class]);
+  return waitForEnd(hub, redis, job.id, AbortSignal.timeout(STOP_WAIT_MS));
 }

@@ -35,6 +35,7 @@ export function createJobRoute(context: RouteContext): RequestHandler {
         class: givenClass ?? asked.class,
         model: asked.model,
         request: asked.request,
+        echoed: asked.echoed ?? null,
         metadata,
         deadline,
         webhook: target,

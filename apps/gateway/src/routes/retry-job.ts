@@ -16,7 +16,7 @@ export function retryJobRoute(context: RouteContext): RequestHandler<{ id: strin
   return async (request, response) => {
     const old = await findJob(context.redis, authenticate(request), request.params.id);
     refuseUnlessRetryable(old);
-    const { id, tenant, endpoint, class: jobClass, model, request: asked, metadata } = old;
+    const { id, tenant, endpoint, class: jobClass, model, request: asked, metadata, echoed } = old;
     const accepted = await acceptJob(
       context,
       request,
@@ -27,6 +27,7 @@ export function retryJobRoute(context: RouteContext): RequestHandler<{ id: strin
         model,
         request: asked,
         metadata,
+        echoed,
         deadline: null,
         retriedFrom: id,
       },

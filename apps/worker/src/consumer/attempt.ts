@@ -10,8 +10,10 @@ import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
 import {
+  type AppendReply,
   type Attempt,
   commitJob,
+  type HandBack,
   type HandBackReason,
   handBackJob,
   type SequencedEvent,
@@ -63,7 +65,7 @@ export interface AttemptOptions {
  *
  *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
  *     │  └──refused──▶ commit failed                       expired   ▶ commit expired, with what there is
- *     │                                                    draining, parked ▶ hand back
+ *     │                                                    draining, parked, gap ▶ hand back
  *     └──died───────▶ hand back, the culprit: commit failed          lost ▶ nothing
  *
  * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
@@ -71,7 +73,7 @@ export interface AttemptOptions {
 export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcome> {
   const { redis, record, lastSeq, engine, traceparent, stop } = options;
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, (reply) =>
-    stop.abort((reply === "cancel" ? "cancelled" : "lost") satisfies StopReason),
+    stop.abort(STOP_AFTER[reply]),
   );
   const { id, request, tenant } = record;
   const published = record.attempt === 1 ? [] : await readPublished(redis, id);
@@ -102,11 +104,18 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     case "parked":
       return handBack(options, publisher, "parked", answer);
     case "draining":
+    case "gap":
       return handBack(options, publisher, "given_back", answer);
     case "lost":
       return { end: "lost", answer, error: null };
   }
 }
+
+const STOP_AFTER: Record<Exclude<AppendReply, "ok">, StopReason> = {
+  cancel: "cancelled",
+  fenced: "lost",
+  gap: "gap",
+};
 
 const BECAUSE: Record<Exclude<CrashVerdict, "culprit">, HandBackReason> = {
   bystander: "given_back",
@@ -140,8 +149,20 @@ async function commitEnd(
   const events = await publisher.finish([...failure, end]);
   const job = { state, usage, result, error, events, retentionSeconds };
   const reply = await commitJob(redis, attemptOf(record), job, Date.now());
+  if (reply === "gap") return handBackBehindGap({ redis, record }, events);
   // A commit that Redis carried out, and whose reply was cut off, finds its own work when it is sent again.
   return { end: reply === "committed" || reply === state ? state : "lost", answer, error };
+}
+
+/** Redis has lost what the attempt published before these: the next one goes on from what is there, and ends the job then. */
+async function handBackBehindGap(
+  { redis, record }: Pick<AttemptOptions, "redis" | "record">,
+  events: SequencedEvent[],
+): Promise<AttemptOutcome> {
+  const said: HandBack = { because: "given_back", usage: null, result: null, events };
+  const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
+  if (!handedBack) return { end: "lost", answer: null, error: null };
+  return { end: record.suspectSinceMs === null ? "queued" : "suspect", answer: null, error: null };
 }
 
 /** Ends a job whose engine gave no answer in the end: its result is what callers were told. */

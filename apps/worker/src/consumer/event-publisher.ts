@@ -1,5 +1,10 @@
 import type { TokenEvent } from "@quern/shared/contract/token-event";
-import { type Attempt, appendEvents, type SequencedEvent } from "@quern/shared/redis/job-store";
+import {
+  type AppendReply,
+  type Attempt,
+  appendEvents,
+  type SequencedEvent,
+} from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { appendDelta, type Delta } from "../engine/output/delta.ts";
 
@@ -10,7 +15,7 @@ import { appendDelta, type Delta } from "../engine/output/delta.ts";
 export class EventPublisher {
   readonly #redis: Redis;
   readonly #attempt: Attempt;
-  readonly #onReply: (reply: "cancel" | "fenced") => void;
+  readonly #onReply: (reply: Exclude<AppendReply, "ok">) => void;
   #waiting: Delta[] = [];
   #unwritten: SequencedEvent[] = [];
   #lastSeq: number;
@@ -18,13 +23,13 @@ export class EventPublisher {
 
   /**
    * `lastSeq`: of the stream as the attempt found it. `onReply` hears when Redis answers that the job is wanted
-   * cancelled, or that this attempt no longer owns it.
+   * cancelled, that this attempt no longer owns it, or that it has lost what was published.
    */
   constructor(
     redis: Redis,
     attempt: Attempt,
     lastSeq: number,
-    onReply: (reply: "cancel" | "fenced") => void,
+    onReply: (reply: Exclude<AppendReply, "ok">) => void,
   ) {
     this.#redis = redis;
     this.#attempt = attempt;
@@ -64,8 +69,10 @@ export class EventPublisher {
       if (events.length === 0) return;
       try {
         const reply = await appendEvents(this.#redis, this.#attempt, events, Date.now());
-        this.#unwritten = this.#unwritten.slice(events.length);
         if (reply !== "ok") this.#onReply(reply);
+        // Kept: by them the last write of the attempt is known for one behind a gap, too.
+        if (reply === "gap") return;
+        this.#unwritten = this.#unwritten.slice(events.length);
       } catch {
         // Redis refused the write (out of memory, read-only). The events are kept: the next write carries them too,
         // and the commit at the latest, which reports the error if it lasts.

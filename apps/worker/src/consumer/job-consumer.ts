@@ -173,11 +173,12 @@ export class JobConsumer {
 
   /** How the attempt ended; `gone` when nothing of the job is left. */
   async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptEnd | "gone"> {
-    const { redis, engines, retentionSeconds, events, measurements } = this.#options;
+    const { redis, workerId, engines, retentionSeconds, events, measurements } = this.#options;
     const engine = engines.current;
     if (engine === null) return "queued";
 
-    const claim = await claimJob(redis, job.id, Date.now(), job.queue === "suspects" ? "alone" : "shared");
+    const company = job.queue === "suspects" ? "alone" : "shared";
+    const claim = await claimJob(redis, job.id, Date.now(), { workerId, company });
     if (claim.kind === "gone" || claim.kind === "suspect") return claim.kind;
     if (claim.kind === "ended") return claim.state as AttemptEnd;
     if (claim.kind === "overdue") return this.#expire(job.id);

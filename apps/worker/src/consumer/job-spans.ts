@@ -17,6 +17,7 @@ const OPERATIONS: Record<Endpoint, string> = {
   "/v1/chat/completions": "chat",
   "/v1/completions": "text_completion",
   "/v1/embeddings": "embeddings",
+  "/v1/responses": "chat",
 };
 
 /**

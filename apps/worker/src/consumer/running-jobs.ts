@@ -4,6 +4,7 @@ export type StopReason =
   | "parked" // its slot is wanted: the job goes back to its queue, and on from its token later
   | "draining" // this worker is closing: the job goes back to its queue
   | "expired" // its deadline has passed
+  | "gap" // Redis has lost what this attempt published: the job goes back to its queue, and on from what is left of it
   | "lost"; // another attempt owns the job now: nothing more of this one counts
 
 interface RunningJob {

@@ -46,7 +46,7 @@ export class SuspectDuty {
   async #check(): Promise<void> {
     const { suspects, patienceMs, isBusy, clear } = this.#options;
     if (this.#state === "off" && !isBusy()) return;
-    const waitedMs = await suspects.waitedMs(Date.now());
+    const waitedMs = await suspects.waitedMs();
     if (waitedMs === null) return this.#standDown();
     if (waitedMs < patienceMs || !(await this.#takeDuty())) return;
     this.#state = "on";

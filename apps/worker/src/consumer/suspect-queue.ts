@@ -1,4 +1,5 @@
 import { queuePrefix } from "@quern/shared/contract/names";
+import { redisNowMs } from "@quern/shared/redis/deadlines";
 import { readJobDemand } from "@quern/shared/redis/job-store";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
@@ -22,11 +23,11 @@ export class SuspectQueue {
   }
 
   /** How long the next one has been a suspect; null: none waits. */
-  async waitedMs(nowMs: number): Promise<number | null> {
+  async waitedMs(): Promise<number | null> {
     const next = await this.#redis.lindex(this.#waitKey, -1);
     if (next === null) return null;
     const { suspectSinceMs } = await readJobDemand(this.#redis, next);
-    return nowMs - (suspectSinceMs ?? nowMs);
+    return suspectSinceMs === null ? 0 : (await redisNowMs(this.#redis)) - suspectSinceMs;
   }
 
   close(): Promise<void> {

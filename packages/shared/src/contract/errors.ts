@@ -11,6 +11,7 @@ export type ErrorCode =
   | "model_not_found"
   | "job_not_found"
   | "file_not_found"
+  | "response_not_found"
   | "route_not_found"
   | "deadline_infeasible"
   | "deadline_exceeded"

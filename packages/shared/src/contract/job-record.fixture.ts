@@ -19,6 +19,7 @@ export function jobRecord(changes: Partial<JobRecord> = {}): JobRecord {
     cancelRequested: false,
     request: generationRequest(),
     metadata: {},
+    echoed: null,
     traceparent: null,
     createdAtMs: 1,
     queuedAtMs: 1,

@@ -5,7 +5,12 @@ import { generationRequestSchema, generationResultSchema, usageSchema } from "./
 import { jobStateSchema } from "./lifecycle.ts";
 import { type WebhookTarget, webhookStateSchema } from "./webhook.ts";
 
-export const ENDPOINTS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"] as const;
+export const ENDPOINTS = [
+  "/v1/chat/completions",
+  "/v1/completions",
+  "/v1/embeddings",
+  "/v1/responses",
+] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
 /** `interactive`: somebody waits for it. `batch`: it may wait for those, and yields to them. Each model has a queue for each. */
@@ -75,13 +80,15 @@ export const jobRecordSchema = z.object({
   lostAttempts: z.int().nonnegative().default(0),
   /** How often it had to leave its slot to an interactive job. */
   parks: z.int().nonnegative().default(0),
-  /** Since when it runs alone only, because it may be what killed an engine or a worker; null: it is no suspect. */
+  /** Since when, by Redis' clock, it runs alone only, because it may be what killed an engine or a worker; null: it is no suspect. */
   suspectSinceMs: z.int().nullable().default(null),
   /** How many slots it fills. */
   slots: z.int().nonnegative().default(1),
   cancelRequested: z.boolean(),
   request: jobRequestSchema,
   metadata: metadataSchema,
+  /** What its endpoint's answer repeats of the body, as it was sent; null: nothing. */
+  echoed: z.record(z.string(), z.unknown()).nullable().default(null),
   traceparent: z.string().nullable(),
   createdAtMs: z.int(),
   queuedAtMs: z.int(),
@@ -129,6 +136,7 @@ export type NewJob = Pick<
   Partial<
     Pick<
       JobRecord,
+      | "echoed"
       | "deadlineAtMs"
       | "size"
       | "estimate"

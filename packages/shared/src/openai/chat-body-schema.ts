@@ -29,7 +29,7 @@ const toolCall = z.object({
 });
 
 /** Wider than OpenAI's; Qwen3-Coder writes the name into a tag, `<function=name>`. */
-const toolName = z
+export const toolName = z
   .string()
   .regex(/^[^\s<>]{1,128}$/u, "must be 1 to 128 characters, without blanks, < and >");
 
@@ -65,27 +65,30 @@ const messageSchema = z.discriminatedUnion(
   { error: roleError },
 );
 
+const namedSchema = {
+  name: z.string().regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, underscores or dashes"),
+  description: z.string().nullish(),
+  schema: z.record(z.string(), z.unknown()),
+  strict: z.boolean().nullish(),
+};
+
 /** Strict, so that a format's own options under other servers' names are not silently left out. */
-const responseFormat = z.discriminatedUnion(
-  "type",
-  [
+function formatOneOf<Schema extends z.core.$ZodTypeDiscriminable>(jsonSchema: Schema) {
+  const plain = [
     z.strictObject({ type: z.literal("text") }),
     z.strictObject({ type: z.literal("json_object") }),
-    z.strictObject({
-      type: z.literal("json_schema"),
-      json_schema: z.strictObject({
-        name: z.string().regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, underscores or dashes"),
-        description: z.string().nullish(),
-        schema: z.record(z.string(), z.unknown()),
-        strict: z.boolean().nullish(),
-      }),
-    }),
-  ],
-  {
+  ] as const;
+  return z.discriminatedUnion("type", [...plain, jsonSchema], {
     error: (issue) =>
       issue.code === "invalid_union" ? "must be one of text, json_object, json_schema" : undefined,
-  },
+  });
+}
+
+const responseFormat = formatOneOf(
+  z.strictObject({ type: z.literal("json_schema"), json_schema: z.strictObject(namedSchema) }),
 );
+/** As the Responses API writes it, one level flatter. */
+export const textFormat = formatOneOf(z.strictObject({ type: z.literal("json_schema"), ...namedSchema }));
 
 const toolChoice = z.union(
   [
@@ -96,6 +99,14 @@ const toolChoice = z.union(
 );
 
 const thinkingBudget = z.int().min(0).nullish();
+/** What servers of Qwen models add to OpenAI's `reasoning_effort`. */
+export const thinkingFields = {
+  chat_template_kwargs: z
+    .looseObject({ enable_thinking: z.boolean().nullish(), thinking_budget: thinkingBudget })
+    .nullish(),
+  enable_thinking: z.boolean().nullish(),
+  thinking_budget: thinkingBudget,
+};
 
 export const chatBodySchema = z.strictObject({
   model: nonEmpty,
@@ -111,11 +122,7 @@ export const chatBodySchema = z.strictObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
 
-  chat_template_kwargs: z
-    .looseObject({ enable_thinking: z.boolean().nullish(), thinking_budget: thinkingBudget })
-    .nullish(),
-  enable_thinking: z.boolean().nullish(),
-  thinking_budget: thinkingBudget,
+  ...thinkingFields,
   reasoning_effort: z.enum(REASONING_EFFORTS).nullish(),
 
   /** `flex` is the batch class; the others are the interactive one. */

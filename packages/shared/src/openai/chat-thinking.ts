@@ -3,13 +3,20 @@ import type { GenerationRequest } from "../contract/generation.ts";
 import type { ChatBody } from "./chat-body-schema.ts";
 import { EFFORT_TOKENS } from "./reasoning-effort.ts";
 
+type ThinkingBody = Pick<
+  ChatBody,
+  "chat_template_kwargs" | "enable_thinking" | "thinking_budget" | "reasoning_effort"
+>;
+
 /**
  * Whether the model thinks, which its template is told, and for how long, which its engine sees to. Options inside
  * `chat_template_kwargs` come before those of the same name outside, and a budget before an effort.
+ * @param effortField what the endpoint calls an effort, for the message.
  * @throws QuernError `invalid_request` when an effort and `enable_thinking` contradict each other.
  */
 export function thinkingOf(
-  body: ChatBody,
+  body: ThinkingBody,
+  effortField = "reasoning_effort",
 ): Pick<GenerationRequest, "templateOptions" | "thinkingBudgetTokens"> {
   const { thinking_budget: innerBudget, ...options } = body.chat_template_kwargs ?? {};
   const effort = body.reasoning_effort ?? null;
@@ -18,8 +25,8 @@ export function thinkingOf(
   if (asked !== null && implied !== null && asked !== implied) {
     throw new QuernError(
       "invalid_request",
-      `reasoning_effort=${effort} and enable_thinking=${asked} contradict each other: give one of them`,
-      { param: "reasoning_effort" },
+      `${effortField}=${effort} and enable_thinking=${asked} contradict each other: give one of them`,
+      { param: effortField },
     );
   }
   return {

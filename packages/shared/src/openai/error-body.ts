@@ -11,6 +11,7 @@ const STATUS: Record<ErrorCode, number> = {
   model_not_found: 404,
   job_not_found: 404,
   file_not_found: 404,
+  response_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   deadline_infeasible: 422,

@@ -5,6 +5,7 @@ import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
 import { toWebhookObject, type WebhookObject } from "./webhook-object.ts";
+import { inWordsOf } from "./field-names.ts";
 
 /** A job as the API shows it. Times are Unix seconds with milliseconds after the point. */
 export interface JobObject {
@@ -100,7 +101,11 @@ function responseOf(record: JobSummary): JobResponse | null {
   const body = toEndpointResponse(record);
   if (body !== null) return { status_code: 200, request_id: id, body };
   if (error === null || httpStatusOf(error.code) >= 500) return null;
-  return { status_code: httpStatusOf(error.code), request_id: id, body: toErrorBody(error) };
+  return {
+    status_code: httpStatusOf(error.code),
+    request_id: id,
+    body: toErrorBody({ code: error.code, ...inWordsOf(record.endpoint, error) }),
+  };
 }
 
 function quantilesOf(times: Quantiles | null): Quantiles | null {

@@ -7,6 +7,7 @@ const BODIES: Record<Endpoint, object> = {
   "/v1/chat/completions": { model: "m", messages: [{ role: "user", content: "Hi" }] },
   "/v1/completions": { model: "m", prompt: "Hi" },
   "/v1/embeddings": { model: "m", input: "Hi" },
+  "/v1/responses": { model: "m", input: "Hi" },
 };
 const ENDPOINT_NAMES = Object.keys(BODIES) as Endpoint[];
 

@@ -36,22 +36,27 @@ export function refuseUnsupported(body: ChatBody): void {
 const MEDIA_PARTS = new Set(["image_url", "input_image", "input_audio", "video_url", "file", "input_file"]);
 
 /** Before the schema sees the body, to which an image is only a part without text. */
-export function refuseMedia(body: unknown): void {
-  for (const [position, message] of listIn(body, "messages").entries()) {
-    for (const [part, { type }] of listIn(message, "content").entries()) {
-      if (typeof type !== "string" || !MEDIA_PARTS.has(type)) continue;
-      throw new QuernError(
-        "unsupported_parameter",
-        `${type} is not supported: Quern's models read text only`,
-        {
-          param: `messages[${position}].content[${part}]`,
-        },
-      );
+export function refuseMedia(
+  body: unknown,
+  list: "messages" | "input" = "messages",
+  fields: readonly string[] = ["content"],
+): void {
+  for (const [position, message] of listIn(body, list).entries()) {
+    for (const field of fields) {
+      for (const [part, { type }] of listIn(message, field).entries()) {
+        if (typeof type !== "string" || !MEDIA_PARTS.has(type)) continue;
+        throw new QuernError(
+          "unsupported_parameter",
+          `${type} is not supported: Quern's models read text only`,
+          { param: `${list}[${position}].${field}[${part}]` },
+        );
+      }
     }
   }
 }
 
-function listIn(holder: unknown, field: string): Record<string, unknown>[] {
+/** The objects that a field of an unchecked body lists; empty where it lists none. */
+export function listIn(holder: unknown, field: string): Record<string, unknown>[] {
   const value: unknown = (holder as Record<string, unknown> | null)?.[field];
   return Array.isArray(value) ? value.map((item) => item ?? {}) : [];
 }

@@ -15,6 +15,7 @@ import { pendingWebhook } from "../contract/webhook.ts";
 const JSON_FIELDS = [
   "request",
   "metadata",
+  "echoed",
   "usage",
   "result",
   "error",
@@ -58,6 +59,7 @@ export function newJobFields(job: NewJob): string[] {
     createdAtMs: String(job.createdAtMs),
     queuedAtMs: String(job.createdAtMs),
   };
+  if (job.echoed != null) fields.echoed = JSON.stringify(job.echoed);
   if (job.deadlineAtMs != null) fields.deadlineAtMs = String(job.deadlineAtMs);
   if (job.size != null) fields.size = JSON.stringify(job.size);
   if (job.estimate != null) fields.estimate = JSON.stringify(job.estimate);

@@ -90,6 +90,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
     retriedFrom: null,
     idempotencyKeyHash: null,
     line: null,
+    echoed: null,
   });
   expect(await createJob(redis, { ...job, model: "another" })).toEqual({ created: false });
   expect((await readJob(redis, job.id))?.model).toBe(job.model);
@@ -172,10 +173,15 @@ test("the first claim starts the stream; each later one has a higher epoch, and 
 test("a claim that is sent again finds the attempt that it began; another one takes it over", async () => {
   const job = newJob();
   await createJob(redis, job);
-  const first = await claimJob(redis, job.id, 2_000, "shared", "one");
-  expect(await claimJob(redis, job.id, 3_000, "shared", "one")).toEqual(first);
-  expect(await claimJob(redis, job.id, 4_000, "shared", "other")).toMatchObject({
-    record: { attempt: 2, lostAttempts: 1 },
+  const by = { company: "shared", workerId: "worker" } as const;
+  const first = await claimJob(redis, job.id, 2_000, by, "one");
+  expect(await claimJob(redis, job.id, 3_000, by, "one")).toEqual(first);
+  // The worker lives, so nothing of it was lost but the lease.
+  expect(await claimJob(redis, job.id, 4_000, by, "two")).toMatchObject({
+    record: { attempt: 2, lostAttempts: 0 },
+  });
+  expect(await claimJob(redis, job.id, 5_000, { ...by, workerId: "other" }, "three")).toMatchObject({
+    record: { attempt: 3, lostAttempts: 1 },
   });
 });
 
@@ -208,6 +214,22 @@ test("a write that is sent again, its reply having been lost, says nothing twice
   expect(await commitJob(redis, attempt, end, 3_300)).toBe("completed");
   const events = (await readEvents(redis, attempt.jobId, null)).map(({ event }) => event);
   expect(events).toEqual([{ type: "start", data: { attempt: 1 } }, one.event, two.event, endEvent]);
+});
+
+test("nothing is written behind a gap: the job goes back, and on from what Redis still has", async () => {
+  const attempt = await claimed();
+  const { jobId } = attempt;
+  await appendEvents(redis, attempt, [{ seq: 2, event: text("One") }], 3_000);
+  // Events 3 and 4 were acknowledged, and lost with Redis' last second.
+  const behind = [{ seq: 5, event: text(" four") }];
+  expect(await appendEvents(redis, attempt, behind, 3_100)).toBe("gap");
+  const end = completed([...behind, { seq: 6, event: endEvent }]);
+  expect(await commitJob(redis, attempt, end, 3_200)).toBe("gap");
+  const said = { because: "given_back" as const, usage, result, events: behind };
+  expect(await handBackJob(redis, attempt, said, 3_300)).toEqual({ handedBack: true });
+  expect(await readJob(redis, jobId)).toMatchObject({ state: "queued", result: null, usage: null });
+  expect(await idsOf(jobId)).toEqual(["1-1", "1-2"]);
+  expect(await claimJob(redis, jobId, 4_000)).toMatchObject({ kind: "claimed", lastSeq: 2 });
 });
 
 test("a stale attempt can write nothing, hand nothing back and end nothing", async () => {

@@ -73,19 +73,26 @@ export type Claim =
 /** Attempts that were lost with their workers, after which a job may be the reason. */
 export const SUSPECT_AFTER_LOST_ATTEMPTS = 2;
 
-/** `company`: whether the engine has other jobs beside it, which no suspect may have. */
+export interface Claimant {
+  /** Whether the engine has other jobs beside it, which no suspect may have. */
+  company: "shared" | "alone";
+  /** null: one that is never met again. */
+  workerId: string | null;
+}
+const SOME_WORKER: Claimant = { company: "shared", workerId: null };
+
 export async function claimJob(
   redis: Redis,
   jobId: string,
   nowMs: number,
-  company: "shared" | "alone" = "shared",
+  { company, workerId }: Claimant = SOME_WORKER,
   token: string = randomUUID(),
 ): Promise<Claim> {
   const [kind, ...rest] = (await runScript(
     redis,
     CLAIM,
     [jobKey(jobId), eventsKey(jobId)],
-    [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS, token],
+    [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS, token, workerId ?? token],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };
   if (kind === "overdue") return { kind };
@@ -108,13 +115,18 @@ export async function readJobDemand(redis: Redis, jobId: string): Promise<JobDem
   };
 }
 
-/** `cancel`: written, and the job is wanted cancelled. `fenced`: nothing was written; another attempt owns the job. */
+/**
+ * `cancel`: written, and the job is wanted cancelled. Nothing was written: `fenced` when another attempt owns the job, `gap`
+ * when Redis has lost events that were published before these.
+ */
+export type AppendReply = "ok" | "cancel" | "fenced" | "gap";
+
 export async function appendEvents(
   redis: Redis,
   attempt: Attempt,
   events: SequencedEvent[],
   nowMs: number,
-): Promise<"ok" | "cancel" | "fenced"> {
+): Promise<AppendReply> {
   const { jobId, epoch } = attempt;
   const reply = await runScript(
     redis,
@@ -122,7 +134,7 @@ export async function appendEvents(
     [jobKey(jobId), eventsKey(jobId)],
     [epoch, nowMs, ...events.flatMap(eventArgs)],
   );
-  return reply as "ok" | "cancel" | "fenced";
+  return reply as AppendReply;
 }
 
 export interface JobEnd {
@@ -135,13 +147,16 @@ export interface JobEnd {
   retentionSeconds: number;
 }
 
-/** `committed`, or why nothing changed: the job is gone, ended already, or runs under another epoch. */
+/**
+ * `committed`, or why nothing changed: the job is gone, ended already, or runs under another epoch; `gap`: Redis has lost
+ * events that were published before these.
+ */
 export async function commitJob(
   redis: Redis,
   attempt: Attempt,
   end: JobEnd,
   nowMs: number,
-): Promise<"committed" | "gone" | JobState> {
+): Promise<"committed" | "gone" | "gap" | JobState> {
   const { jobId, epoch } = attempt;
   const reply = await runScript(redis, COMMIT, keysOfEnd(jobId), [
     epoch,
@@ -154,7 +169,7 @@ export async function commitJob(
     end.error !== null && isPassing(end.error.code) ? "passing" : "",
     ...end.events.flatMap(eventArgs),
   ]);
-  return reply as "committed" | "gone" | JobState;
+  return reply as "committed" | "gone" | "gap" | JobState;
 }
 
 /** `given_back`: nobody's fault. `suspected`: its engine died, and it runs alone from now on. */
@@ -168,7 +183,10 @@ export interface HandBack {
   events: SequencedEvent[];
 }
 
-/** Back to `queued`; should the job end before its next attempt, `result` is its result. The caller returns the BullMQ job to its queue as well. */
+/**
+ * Back to `queued`; should the job end before its next attempt, `result` is its result. Where Redis has lost events that were
+ * published before these, only what it still has counts. The caller returns the BullMQ job to its queue as well.
+ */
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,

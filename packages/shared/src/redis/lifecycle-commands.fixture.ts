@@ -17,8 +17,9 @@ export type Delivery = (typeof DELIVERIES)[number];
 /** `claimsAgo`: by the attempt that was begun so many claims ago; -1: by one that never was. */
 export type PlannedCommand = { delivery: Delivery } & (
   | { kind: "confirm" | "cancel" | "expire" }
+  | { kind: "forget"; events: number }
   | { kind: "create"; deadline: Deadline }
-  | { kind: "claim"; company: "shared" | "alone" }
+  | { kind: "claim"; company: "shared" | "alone"; workerId: string | null }
   | { kind: "append"; claimsAgo: number; deltas: number; restart: boolean }
   | { kind: "commit"; claimsAgo: number; deltas: number; state: TerminalState }
   | { kind: "hand_back"; claimsAgo: number; deltas: number; because: HandBackReason }
@@ -48,11 +49,20 @@ const plannedCommand: fc.Arbitrary<PlannedCommand> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("confirm" as const), delivery }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("expire" as const), delivery }) },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("forget" as const),
+      delivery: fc.constant<Delivery>("once"),
+      events: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
     weight: 5,
     arbitrary: fc.record({
       kind: fc.constant("claim" as const),
       delivery,
       company: fc.constantFrom("shared" as const, "alone" as const),
+      workerId: fc.constantFrom("one", "other", null),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), delivery }) },

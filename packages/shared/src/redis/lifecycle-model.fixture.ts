@@ -14,7 +14,9 @@ export interface ModelJob {
   crashes: number;
   lostAttempts: number;
   parks: number;
-  suspectSinceMs: number | null;
+  suspectSinceMs: number | "by Redis' clock" | null;
+  /** Of the latest claim. */
+  workerId: string | null;
   cancelRequested: boolean;
   queuedAtMs: number;
   startedAtMs: number | null;
@@ -26,11 +28,15 @@ export interface ModelJob {
   expires: boolean;
 }
 
-/** What reaches Redis. `events`: what the writer believes unpublished. */
+/**
+ * What reaches Redis. `events`: what the writer believes unpublished. `forget` is Redis' own doing: it was killed, and has
+ * lost the last events that it had acknowledged.
+ */
 export type SentCommand =
   | { kind: "confirm" | "cancel" | "expire" }
+  | { kind: "forget"; events: number }
   | { kind: "create"; deadline: Deadline }
-  | { kind: "claim"; company: "shared" | "alone" }
+  | { kind: "claim"; company: "shared" | "alone"; workerId: string | null }
   | { kind: "append"; epoch: number; events: SequencedEvent[] }
   | { kind: "commit"; epoch: number; events: SequencedEvent[]; usage: Usage | null; state: TerminalState }
   | {
@@ -65,13 +71,16 @@ export function applyToModel(model: Model, command: SentCommand, nowMs: number):
       if (!isTerminal(job.state)) job.expires = false;
       return "done";
     case "claim":
-      return claim(job, command.company, model.deadline, nowMs);
+      return claim(job, command, model.deadline, nowMs);
     case "expire":
       return expire(job, model.deadline);
+    case "forget":
+      return forget(job, command.events);
     case "cancel":
       return cancel(job, nowMs);
     case "append":
       if (!owns(job, command.epoch)) return "fenced";
+      if (hasGap(job, command)) return "gap";
       publish(job, command, nowMs);
       return job.cancelRequested ? "cancel" : "ok";
     case "commit":
@@ -86,6 +95,7 @@ const ABSENT: Record<Exclude<SentCommand["kind"], "create">, string> = {
   claim: "gone",
   cancel: "gone",
   expire: "gone",
+  forget: "forgotten",
   append: "fenced",
   commit: "gone",
   hand_back: "not handed back",
@@ -99,6 +109,7 @@ function newModelJob(nowMs: number): ModelJob {
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,
+    workerId: null,
     cancelRequested: false,
     queuedAtMs: nowMs,
     startedAtMs: null,
@@ -115,11 +126,16 @@ function owns(job: ModelJob, epoch: number): boolean {
   return job.state === "running" && job.attempt === epoch;
 }
 
-function claim(job: ModelJob, company: "shared" | "alone", deadline: Deadline, nowMs: number): string {
+function claim(
+  job: ModelJob,
+  { company, workerId }: SentCommand & { kind: "claim" },
+  deadline: Deadline,
+  nowMs: number,
+): string {
   const outcome = LIFECYCLE[job.state].claim;
   if (typeof outcome === "string") return `ended ${job.state}`;
   if (job.state === "queued" && deadline === "passed") return "overdue";
-  if (job.state === "running") countLoss(job, nowMs);
+  if (job.state === "running" && (workerId === null || workerId !== job.workerId)) countLoss(job);
   if (job.suspectSinceMs !== null && company === "shared") {
     job.state = "queued";
     job.queuedAtMs = nowMs;
@@ -127,17 +143,18 @@ function claim(job: ModelJob, company: "shared" | "alone", deadline: Deadline, n
   }
   job.state = outcome.to;
   job.attempt += 1;
+  job.workerId = workerId;
   job.startedAtMs ??= nowMs;
   job.expires = false;
   if (job.events.length === 0) say(job, { type: "start", data: { attempt: job.attempt } });
   return `claimed ${job.attempt} after ${job.events.length}`;
 }
 
-/** Of the attempt that is taken over: what is lost while it runs alone is lost to nothing else. */
-function countLoss(job: ModelJob, nowMs: number): void {
+/** Of the attempt that is taken over, unless its own worker does: what is lost while it runs alone is lost to nothing else. */
+function countLoss(job: ModelJob): void {
   job.lostAttempts += 1;
   if (job.suspectSinceMs !== null) job.crashes += 1;
-  else if (job.lostAttempts >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs = nowMs;
+  else if (job.lostAttempts >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs = "by Redis' clock";
 }
 
 function expire(job: ModelJob, deadline: Deadline): string {
@@ -147,6 +164,12 @@ function expire(job: ModelJob, deadline: Deadline): string {
   if (deadline !== "passed") return "early";
   end(job, outcome.to, "by Redis' clock");
   return outcome.to;
+}
+
+/** The first event stays, and so does what a job has ended with. */
+function forget(job: ModelJob, events: number): string {
+  if (!isTerminal(job.state)) job.events = job.events.slice(0, Math.max(1, job.events.length - events));
+  return "forgotten";
 }
 
 function cancel(job: ModelJob, nowMs: number): string {
@@ -170,6 +193,7 @@ const ENDING: Record<TerminalState, JobEvent> = {
 function commit(job: ModelJob, command: SentCommand & { kind: "commit" }, nowMs: number): string {
   const outcome = LIFECYCLE[job.state][ENDING[command.state]];
   if (!owns(job, command.epoch) || outcome === "ignore") return job.state;
+  if (hasGap(job, command)) return "gap";
   publish(job, command, nowMs);
   job.usage = command.usage;
   job.state = command.state;
@@ -181,13 +205,15 @@ function commit(job: ModelJob, command: SentCommand & { kind: "commit" }, nowMs:
 function handBack(job: ModelJob, command: SentCommand & { kind: "hand_back" }, nowMs: number): string {
   const outcome = LIFECYCLE[job.state].hand_back;
   if (!owns(job, command.epoch) || typeof outcome === "string") return "not handed back";
-  publish(job, command, nowMs);
-  job.usage = command.usage;
+  if (!hasGap(job, command)) {
+    publish(job, command, nowMs);
+    job.usage = command.usage;
+  }
   job.state = outcome.to;
   job.queuedAtMs = nowMs;
   if (command.because === "parked") job.parks += 1;
   else if (command.because !== "given_back") job.crashes += 1;
-  if (command.because === "suspected") job.suspectSinceMs ??= nowMs;
+  if (command.because === "suspected") job.suspectSinceMs ??= "by Redis' clock";
   return "handed back";
 }
 
@@ -197,6 +223,11 @@ function end(job: ModelJob, state: JobState, endedAtMs: NonNullable<ModelJob["en
   job.endedAtMs = endedAtMs;
   job.expires = true;
   say(job, { type: "end", data: { status: state, usage: job.usage, finish_reason: null } });
+}
+
+/** Events before the first one are missing: nothing is written behind a gap. */
+function hasGap(job: ModelJob, { events }: { events: SequencedEvent[] }): boolean {
+  return (events[0]?.seq ?? 0) > job.events.length + 1;
 }
 
 /** Numbers go on over all attempts; what is there already is passed over. */

@@ -64,7 +64,7 @@ async function send(jobId: string, command: SentCommand, nowMs: number): Promise
       await confirmJob(redis, { id: jobId, tenant: "default" });
       return "done";
     case "claim": {
-      const claim = await claimJob(redis, jobId, nowMs, command.company);
+      const claim = await claimJob(redis, jobId, nowMs, command);
       if (claim.kind === "claimed") return `claimed ${claim.record.attempt} after ${claim.lastSeq}`;
       return claim.kind === "ended" ? `ended ${claim.state}` : claim.kind;
     }
@@ -72,6 +72,9 @@ async function send(jobId: string, command: SentCommand, nowMs: number): Promise
       return cancelJob(redis, jobId, { retentionSeconds: 60 }, nowMs);
     case "expire":
       return (await expireQueuedJob(redis, jobId, { retentionSeconds: 60 })).kind;
+    case "forget":
+      await forget(jobId, command.events);
+      return "forgotten";
     case "append":
       return appendEvents(redis, attempt, command.events, nowMs);
     case "commit": {
@@ -86,10 +89,22 @@ async function send(jobId: string, command: SentCommand, nowMs: number): Promise
   }
 }
 
+/** As after a Redis that was killed before it had synced its last events. */
+async function forget(jobId: string, count: number): Promise<void> {
+  const job = await readJob(redis, jobId);
+  if (job === null || isTerminal(job.state)) return;
+  const ids = (await readEvents(redis, jobId, null)).map(({ id }) => id);
+  const kept = Math.max(1, ids.length - count);
+  if (ids.length <= kept) return;
+  await redis.xdel(eventsKey(jobId), ...ids.slice(kept));
+  await redis.call("XSETID", eventsKey(jobId), ids[kept - 1] as string);
+}
+
 /** What Redis holds, in the model's shape. */
 async function held(jobId: string): Promise<ModelJob | null> {
-  const [record, events, recordTtl, eventsTtl] = await Promise.all([
+  const [record, claimedBy, events, recordTtl, eventsTtl] = await Promise.all([
     readJob(redis, jobId),
+    redis.hget(jobKey(jobId), "workerId"),
     readEvents(redis, jobId, null),
     redis.ttl(jobKey(jobId)),
     redis.ttl(eventsKey(jobId)),
@@ -102,13 +117,15 @@ async function held(jobId: string): Promise<ModelJob | null> {
   const { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs } = record;
   // The events live as long as the record, and expire with it only.
   if (events.length > 0) expect(eventsTtl > 0).toBe(isTerminal(state));
-  const counts = { attempt, crashes, lostAttempts, parks, suspectSinceMs };
+  const counts = { attempt, crashes, lostAttempts, parks, suspectSinceMs: clocked(suspectSinceMs) };
   const times = { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs: clocked(endedAtMs) };
-  return { state, ...counts, cancelRequested, ...times, usage, events, expires: recordTtl > 0 };
+  // A worker that is never met again has a name of its own.
+  const workerId = claimedBy === "one" || claimedBy === "other" ? claimedBy : null;
+  return { state, ...counts, workerId, cancelRequested, ...times, usage, events, expires: recordTtl > 0 };
 }
 
 /** The test's own times are far below those of any clock. */
-function clocked(timeMs: number | null): ModelJob["endedAtMs"] {
+function clocked<Time extends number | null>(timeMs: Time): Time | "by Redis' clock" {
   return timeMs !== null && timeMs > Date.UTC(2001, 0) ? "by Redis' clock" : timeMs;
 }
 
@@ -170,6 +187,7 @@ const MUST_MEET = [
   "append: ok",
   "append: cancel",
   "append: fenced",
+  "append: gap",
   "commit: committed",
   "commit: running",
   "commit: queued",

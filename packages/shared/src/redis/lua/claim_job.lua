@@ -3,7 +3,7 @@
 --
 -- KEYS 1 record, 2 events
 -- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect,
---      4 token of this claim
+--      4 token of this claim, 5 id of the worker
 -- Returns {'gone'}, {'ended', state}, {'overdue'}, {'suspect'} when it may run alone only, or {'claimed', number of the
 -- last event, field, value, ...} with the whole record. `overdue`: its deadline passed while it was queued, by this
 -- server's clock, and nothing was changed; expire_job.lua ends it.
@@ -36,14 +36,15 @@ if state == 'queued' and deadline and tonumber(deadline) <= tonumber(serverNowMs
   return { 'overdue' }
 end
 
--- A job can take its whole worker with it. What was lost while it ran alone was lost to nothing else.
+-- A job can take its whole worker with it. What was lost while it ran alone was lost to nothing else. A worker that claims
+-- its own job again has lost the lease only, as in a long outage of Redis.
 local is_suspect = redis.call('HEXISTS', KEYS[1], 'suspectSinceMs') == 1
-if state == 'running' then
+if state == 'running' and redis.call('HGET', KEYS[1], 'workerId') ~= ARGV[5] then
   local lost = redis.call('HINCRBY', KEYS[1], 'lostAttempts', 1)
   if is_suspect then
     redis.call('HINCRBY', KEYS[1], 'crashes', 1)
   elseif lost >= tonumber(ARGV[3]) then
-    redis.call('HSET', KEYS[1], 'suspectSinceMs', ARGV[1])
+    redis.call('HSET', KEYS[1], 'suspectSinceMs', serverNowMs)
     is_suspect = true
   end
 end
@@ -54,7 +55,8 @@ if is_suspect and ARGV[2] ~= 'alone' then
 end
 
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs, 'claimToken', ARGV[4])
+redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs, 'claimToken', ARGV[4],
+  'workerId', ARGV[5])
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
 redis.call('PERSIST', KEYS[1])
 

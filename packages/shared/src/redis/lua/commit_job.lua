@@ -6,7 +6,7 @@
 -- ARGV 1 epoch, 2 terminal state, 3 now (ms), 4 seconds to keep the job (where its record
 --      does not say), 5 usage, 6 result, 7 error (JSON or ''), 8 'passing' when a next try may not fail,
 --      then seq, type, data (JSON) of each remaining event, `end` the last
--- Returns 'committed', 'gone', or the state the job is in when it does not run under this epoch.
+-- Returns 'committed', 'gone', 'gap' (events before these are missing, and nothing was changed), or the state the job is in when it does not run under this epoch.
 -- Needs event_stream.lua
 -- Needs answer.lua
 -- Needs retention.lua
@@ -17,6 +17,9 @@ if not job[1] then
 end
 if job[1] ~= 'running' or job[2] ~= ARGV[1] then
   return job[1]
+end
+if not KEYS[3] and has_gap(KEYS[2], 9) then
+  return 'gap'
 end
 
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'endedAtMs', ARGV[3])

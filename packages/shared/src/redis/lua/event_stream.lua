@@ -14,6 +14,12 @@ local function publish(events, epoch, seq, type, data)
   redis.call('PUBLISH', events, '{"id":"' .. id .. '","type":"' .. type .. '","data":' .. data .. '}')
 end
 
+-- Whether events between the stream's last one and the first one that ARGV holds (at `first`) are missing: this server
+-- had acknowledged them, and has lost them since. What would follow such a gap is not written.
+local function has_gap(events, first)
+  return ARGV[first] ~= nil and tonumber(ARGV[first]) > last_seq(events) + 1
+end
+
 -- Writes the events that ARGV holds from `first` on, as seq, type, data each. A command whose reply was cut off with the
 -- connection is sent again: events that are there already are passed over.
 local function publish_all(record, events, epoch, now, first)

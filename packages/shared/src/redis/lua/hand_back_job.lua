@@ -1,5 +1,6 @@
 -- Gives a running job back to its queue, with what its attempt has said: the next claim begins a new attempt, which goes
--- on from there. Should the job end before that, its result is what it said so far.
+-- on from there. Should the job end before that, its result is what it said so far. Where events before its last ones are
+-- missing, all that it adds is dropped: the next attempt goes on from what is there.
 --
 -- KEYS 1 record, 2 events
 -- ARGV 1 epoch, 2 now (ms), 3 why: 'given_back', 'parked', 'crashed' or 'suspected' (crashed, and to run alone from
@@ -11,8 +12,10 @@ local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if job[1] ~= 'running' or job[2] ~= ARGV[1] then
   return 0
 end
-publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 6)
-write_answer(KEYS[1], { usage = ARGV[4], result = ARGV[5] })
+if not has_gap(KEYS[2], 6) then
+  publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 6)
+  write_answer(KEYS[1], { usage = ARGV[4], result = ARGV[5] })
+end
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAtMs', ARGV[2])
 if ARGV[3] == 'parked' then
   redis.call('HINCRBY', KEYS[1], 'parks', 1)
@@ -20,6 +23,8 @@ elseif ARGV[3] ~= 'given_back' then
   redis.call('HINCRBY', KEYS[1], 'crashes', 1)
 end
 if ARGV[3] == 'suspected' then
-  redis.call('HSETNX', KEYS[1], 'suspectSinceMs', ARGV[2])
+  local time = redis.call('TIME')
+  local serverNowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSETNX', KEYS[1], 'suspectSinceMs', string.format('%.0f', serverNowMs))
 end
 return 1
