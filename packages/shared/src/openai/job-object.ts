@@ -4,8 +4,8 @@ import { isTerminal } from "../contract/lifecycle.ts";
 import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
-import { toWebhookObject, type WebhookObject } from "./webhook-object.ts";
 import { inWordsOf } from "./field-names.ts";
+import { toWebhookObject, type WebhookObject } from "./webhook-object.ts";
 
 /** A job as the API shows it. Times are Unix seconds with milliseconds after the point. */
 export interface JobObject {

@@ -77,6 +77,27 @@ test.each([
   expect(refused).toEqual({ index: 3, customId: "mine", copies: 2, error });
 });
 
+test("a response is told of by its own fields, and what it says again of its request goes with the job", () => {
+  const endpoint = "/v1/responses" as const;
+  const answer = (asked: object) => {
+    const given = {
+      custom_id: "mine",
+      method: "POST",
+      url: endpoint,
+      body: { model: "tiny", input: "Hi", ...asked },
+    };
+    const input = { index: 0, offset: 0, bytes: 1, text: JSON.stringify(given) };
+    return toLineRequest({ ...batch, endpoint }, input, 0, model, 5_000);
+  };
+  const { line: fed } = answer({ instructions: "Be short." });
+  expect((fed as FedLine).job.echoed).toMatchObject({ instructions: "Be short." });
+  const { line: refused } = answer({ max_output_tokens: 513 });
+  expect((refused as UnfedLine).error).toMatchObject({
+    param: "max_output_tokens",
+    message: expect.stringMatching(/^max_output_tokens is 513/),
+  });
+});
+
 test("a line that is not what was validated ends as well", () => {
   for (const text of [null, "{", '{"custom_id":"a"}']) {
     const input = { index: 1, offset: 0, bytes: 1, text };

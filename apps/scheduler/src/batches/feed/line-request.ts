@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { refuseUnbounded } from "@quern/shared/admission/request-bounds";
 import { parseBatchLine } from "@quern/shared/contract/batch-line";
 import { QuernError } from "@quern/shared/contract/errors";
-import type { JobError } from "@quern/shared/contract/job";
+import type { Endpoint, JobError } from "@quern/shared/contract/job";
 import { jobSizeOf } from "@quern/shared/contract/job-size";
 import { lineJobId } from "@quern/shared/contract/line-job";
 import { parseEndpointRequest } from "@quern/shared/openai/endpoint-request";
+import { inWordsOf } from "@quern/shared/openai/field-names";
 import type { FedLine, UnfedLine } from "@quern/shared/redis/batch-lines";
 import type { FeedBatch } from "./feed-batch.ts";
 import type { InputLineText } from "./input-block.ts";
@@ -35,11 +36,11 @@ export function toLineRequest(
   }
   const { custom_id: customId, body } = read.line;
   try {
-    const request = requestOf(batch, index, body, model);
+    const { request, echoed } = requestOf(batch, index, body, model);
     const line = { customId, copies, estimatedTokens: estimateTokens(request, model.lengths) };
     const { tenant, endpoint, traceparent } = batch;
     const job: FedLine["job"] = {
-      ...{ tenant, endpoint, traceparent, request, line },
+      ...{ tenant, endpoint, traceparent, request, line, echoed },
       model: batch.model,
       class: "batch",
       metadata: {},
@@ -49,7 +50,7 @@ export function toLineRequest(
     };
     return { kind: "job", line: { index, offset, bytes, job } };
   } catch (error) {
-    return { kind: "refused", line: { index, customId, copies, error: toJobError(error) } };
+    return { kind: "refused", line: { index, customId, copies, error: toJobError(batch.endpoint, error) } };
   }
 }
 
@@ -63,9 +64,9 @@ function requestOf(batch: FeedBatch, index: number, body: Record<string, unknown
     );
   }
   const drawSeed = () => seedOf(lineJobId({ batchId: batch.id, index }));
-  const { request } = parseEndpointRequest(batch.endpoint, body, { drawSeed });
+  const { request, echoed = null } = parseEndpointRequest(batch.endpoint, body, { drawSeed });
   if (model.description !== null) refuseUnbounded(request, model.description, model.served);
-  return request;
+  return { request, echoed };
 }
 
 /** A line that is fed again samples alike. */
@@ -73,8 +74,8 @@ function seedOf(jobId: string): number {
   return createHash("sha256").update(jobId).digest().readUInt32BE() % (MAX_SEED + 1);
 }
 
-function toJobError(error: unknown): JobError {
+/** By the names that the endpoint has for its fields. */
+function toJobError(endpoint: Endpoint, error: unknown): JobError {
   if (!(error instanceof QuernError)) throw error;
-  const { code, message, param } = error;
-  return { code, message, param };
+  return { code: error.code, ...inWordsOf(endpoint, error) };
 }
