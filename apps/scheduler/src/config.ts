@@ -9,7 +9,7 @@ const weightSchema = z.number("must be numbers").min(0.01).max(1_000);
 const weightsSchema = z.string().transform((list, context) => {
   const weights = new Map<string, number>();
   for (const entry of list.split(",")) {
-    const [, tenant, weight] = /^\s*(.+?)\s*=\s*(\S+)\s*$/.exec(entry) ?? [];
+    const [, tenant, weight] = /^\s*(.+?)\s*=\s*([^\s=]+)\s*$/.exec(entry) ?? [];
     const parsed = weightSchema.safeParse(Number(weight));
     if (tenant === undefined || !parsed.success) {
       const message = `must be tenants and weights from 0.01 to 1000, as in acme=2,other=0.5, not '${entry}'`;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EndedLine } from "@quern/shared/contract/batch";
+import type { BatchRecord, EndedLine } from "@quern/shared/contract/batch";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { lineJobId, lineOfJob } from "@quern/shared/contract/line-job";
 import { feederLockKey, jobKey } from "@quern/shared/contract/names";
@@ -17,8 +17,17 @@ import { until } from "@quern/testing/cluster";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { JobReferences } from "../../queue/job-references.ts";
 import { answered, failedWith, type RunLine, startLineConsumer } from "../../queue/line-consumer.fixture.ts";
-import { chatLine, chatLines, collectEnds, startBatch, startFeeders } from "./feeding.fixture.ts";
+import {
+  chatLine,
+  chatLines,
+  collectEnds,
+  feedContext,
+  startBatch,
+  startFeeders,
+} from "./feeding.fixture.ts";
+import { ModelFeeder } from "./model-feeder.ts";
 
 // Real Redis, real BullMQ, real files; only the engine is missing.
 
@@ -102,19 +111,29 @@ test("every line is run once, however often its feeder dies", async () => {
 
 test("what two feed at once is fed once", async () => {
   const model = newModel();
-  await consumer(model, () => answered());
-  await feeders();
-  await feeders();
+  let runs = 0;
+  await consumer(model, () => {
+    runs += 1;
+    return answered();
+  });
   const batchId = await startBatch(redis, files, model, chatLines(1_000));
-  // Each takes itself for the only one, again and again.
-  let over = false;
-  const stealing = (async () => {
-    while (!over) await redis.del(feederLockKey(model));
-  })();
-  const ends = await endsOf(batchId);
-  over = true;
-  await stealing;
-  expectEachOnce(ends, 1_000);
+  const batch = (await readBatch(redis, batchId)) as BatchRecord;
+  const references = new JobReferences(redis, () => {});
+  stack.defer(() => references.close());
+  const stop = new AbortController();
+  const told: string[] = [];
+  // Each has a lock of its own, and takes itself for the only one.
+  const running = ["one", "other"].map((key) => {
+    const context = { ...feedContext(redis, files, references, told), lookaheadLines: 64 };
+    const feeder = new ModelFeeder(context, model, new TimedLock(redis, `test:${key}`, 5_000));
+    feeder.set([{ ...batch, model }]);
+    return feeder.run(stop.signal);
+  });
+  expectEachOnce(await endsOf(batchId), 1_000);
+  expect(runs).toBe(1_000);
+  expect(told).toEqual([`feeding ${model}`, `feeding ${model}`]);
+  stop.abort();
+  await Promise.all(running);
 }, 30_000);
 
 test("a tenant that comes to another's long batch has its share from then on", async () => {
@@ -232,6 +251,20 @@ test("a batch that is paused takes no more lines, and goes on where it was", asy
   await pauseBatch(redis, batchId, "resume", Date.now());
   await announceBatch(redis, batchId);
   expectEachOnce(await endsOf(batchId), 300);
+}, 30_000);
+
+test("while nobody writes the ends of lines to files, no more are fed", async () => {
+  const model = newModel();
+  await consumer(model, () => answered(), 64);
+  await feeders();
+  const batchId = await startBatch(redis, files, model, chatLines(4_000));
+  const full = await until(async () => {
+    const { outbox, live } = await stateOf(batchId);
+    return outbox >= 2_000 && live === 0 ? outbox : null;
+  });
+  expect(full).toBeLessThanOrEqual(2_000 + 512);
+  expect((await stateOf(batchId)).outbox).toBe(full);
+  expectEachOnce(await endsOf(batchId), 4_000);
 }, 30_000);
 
 test("what failed in passing is fed again when it is due, with the seed that it had", async () => {

@@ -14,13 +14,6 @@ import { Feeders } from "./feeders.ts";
 import type { FeedContext } from "./model-feeder.ts";
 import { ServedModels } from "./served-models.ts";
 
-export interface TestBatch {
-  lines: object[] | string;
-  model: string;
-  total: number;
-  changes?: Partial<NewBatch>;
-}
-
 /** A line as a caller writes it. */
 export function chatLine(index: number, body: object = {}): object {
   const messages = [{ role: "user", content: `question ${index}` }];
@@ -72,6 +65,28 @@ export interface TestFeeders extends AsyncDisposable {
   readonly told: string[];
 }
 
+/** What feeders tell goes to `told`. */
+export function feedContext(
+  redis: Redis,
+  files: FileStore,
+  references: JobReferences,
+  told: string[],
+): FeedContext {
+  return {
+    redis,
+    files,
+    references,
+    models: new ServedModels(redis),
+    weightOf: () => 1,
+    lookaheadLines: 1_000,
+    events: {
+      feeding: (model) => void told.push(`feeding ${model}`),
+      inputUnreadable: (_, error) => void told.push(`unreadable ${(error as { code?: string }).code}`),
+      redisError: (error) => void told.push(`error ${error.message}`),
+    },
+  };
+}
+
 /** Feeders of a scheduler of their own. */
 export async function startFeeders(
   url: string,
@@ -82,23 +97,8 @@ export async function startFeeders(
   const redis = connectRedis(url, "work", () => {});
   const subscriber = connectRedis(url, "subscribe", () => {});
   const references = new JobReferences(redis, () => {});
-  const feeders = new Feeders(
-    {
-      redis,
-      files,
-      references,
-      models: new ServedModels(redis),
-      weightOf: () => 1,
-      lookaheadLines: 1_000,
-      events: {
-        feeding: (model) => void told.push(`feeding ${model}`),
-        inputUnreadable: (_, error) => void told.push(`unreadable ${(error as { code?: string }).code}`),
-        redisError: (error) => void told.push(`error ${error.message}`),
-      },
-      ...options,
-    },
-    subscriber,
-  );
+  const context = { ...feedContext(redis, files, references, told), ...options };
+  const feeders = new Feeders(context, subscriber);
   await feeders.listen();
   const stop = new AbortController();
   const ended = feeders.run(stop.signal);
