@@ -14,8 +14,8 @@ import { toLineRequest } from "./line-request.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 import { tenantHeads } from "./tenant-heads.ts";
 
-/** Fine enough that tenants take turns within the slots of a worker, coarse enough that lines with one beginning stay together. */
-const QUANTUM_TOKENS = 512;
+/** Less than most lines cost, so that tenants take turns line by line. */
+const QUANTUM_TOKENS = 128;
 /** What a line that can't be a job counts for: looking at it takes time as well. */
 const REFUSED_TOKENS = 16;
 const RENEW_LOCK_INTERVAL_MS = 1_000;
