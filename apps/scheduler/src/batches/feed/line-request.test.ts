@@ -66,9 +66,14 @@ test("a line that is fed again has the seed that it had, and no two lines of a b
   expect(new Set(Array.from({ length: 100 }, (_, index) => seed(index))).size).toBe(100);
 });
 
+function nested(levels: number): unknown {
+  return JSON.parse("[".repeat(levels) + "]".repeat(levels));
+}
+
 test.each([
   ["streams", { stream: true }, "unsupported_parameter", "stream", /leave it out/],
   ["has a field that is wrong", { temperature: 9 }, "invalid_request", "temperature", /temperature/],
+  ["is nested without end", { user: nested(1_000) }, "invalid_request", expect.any(String), /nested deeper/],
   ["asks for more than the model gives", { max_tokens: 513 }, "invalid_request", "max_tokens", /512/],
 ])("a body that %s ends its line", (_, changes, code, param, message) => {
   const { kind, line: refused } = line({ ...body, ...changes });

@@ -74,8 +74,11 @@ function seedOf(jobId: string): number {
   return createHash("sha256").update(jobId).digest().readUInt32BE() % (MAX_SEED + 1);
 }
 
-/** By the names that the endpoint has for its fields. */
+/** By the names that the endpoint has for its fields. A fault of ours ends its line too: it must not stop the others. */
 function toJobError(endpoint: Endpoint, error: unknown): JobError {
-  if (!(error instanceof QuernError)) throw error;
+  if (!(error instanceof QuernError)) {
+    const message = `the request could not be read (${(error as Error).name})`;
+    return { code: "internal_error", message, param: null };
+  }
   return { code: error.code, ...inWordsOf(endpoint, error) };
 }

@@ -42,7 +42,8 @@ test("texts to be made vectors of, and what is no line, are in no order of their
   const broken = [
     { name: "1", text: "{" },
     { name: "2", text: null },
-    { name: "3", text: "[]" },
+    { name: "3", text: `{"body":{"tools":${"[".repeat(50_000)}${"]".repeat(50_000)}}}` },
+    { name: "4", text: "[]" },
   ];
-  expect(named(orderByPrefix(broken, CHAT, "ascending"))).toEqual(["1", "2", "3"]);
+  expect(named(orderByPrefix(broken, CHAT, "ascending"))).toEqual(["1", "2", "3", "4"]);
 });

@@ -12,39 +12,30 @@ export function orderByPrefix<Line extends Pick<InputLineText, "text">>(
 ): Line[] {
   // Texts to be made vectors of share nothing.
   if (endpoint === "/v1/embeddings") return [...lines];
-  const read = lines.map((line) => ({ line, prompt: promptOf(line.text) }));
+  const read = lines.map((line) => ({ line, prompt: promptOf(line.text ?? "") }));
   read.sort((a, b) => (a.prompt < b.prompt ? -1 : a.prompt > b.prompt ? 1 : 0));
   if (direction === "descending") read.reverse();
   return read.map(({ line }) => line);
 }
 
 /** What the model reads of a line, about in that order: chat templates put instructions and tools in front. */
-function promptOf(text: string | null): string {
-  const { body } = fieldsOf(parse(text));
-  const { instructions, messages, tools, prompt, input } = fieldsOf(body);
-  const all = Array.isArray(messages) ? messages : [];
-  const parts = [
-    instructions,
-    all.filter(isSystem),
-    tools,
-    prompt,
-    input,
-    all.filter((one) => !isSystem(one)),
-  ];
-  return parts.map((part) => JSON.stringify(part ?? null)).join("\n");
+function promptOf(text: string): string {
+  try {
+    const { body } = fieldsOf(JSON.parse(text));
+    const { instructions, messages, tools, prompt, input } = fieldsOf(body);
+    const all = Array.isArray(messages) ? messages : [];
+    const others = all.filter((message) => !isSystem(message));
+    const parts = [instructions, all.filter(isSystem), tools, prompt, input, others];
+    return parts.map((part) => JSON.stringify(part ?? null)).join("\n");
+  } catch {
+    // No JSON, or nested too deep to be written down again: it is refused when it is its turn.
+    return "";
+  }
 }
 
 function isSystem(message: unknown): boolean {
   const { role } = fieldsOf(message);
   return role === "system" || role === "developer";
-}
-
-function parse(text: string | null): unknown {
-  try {
-    return JSON.parse(text ?? "null");
-  } catch {
-    return null;
-  }
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {
