@@ -1,4 +1,3 @@
-import { queuePrefix } from "@quern/shared/contract/names";
 import { feedLines } from "@quern/shared/redis/batch-lines";
 import { createBatch, moveBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
@@ -6,8 +5,8 @@ import { fedLine, newBatch } from "@quern/shared/redis/new-batch.fixture";
 import { startCluster } from "@quern/testing/cluster";
 import { type ChatCompletion, callApi } from "@quern/testing/jobs-api";
 import { type ReceivedSpan, startOtlpReceiver } from "@quern/testing/otlp-receiver";
-import { Queue } from "bullmq";
 import { expect, test } from "vitest";
+import { JobReferences } from "../apps/scheduler/src/queue/job-references.ts";
 
 // Promise: one trace follows a job from the HTTP request to its last token, over four processes, and tells no text.
 
@@ -70,15 +69,15 @@ test("each line of a batch is a trace of its own, linked to that of the batch", 
   await using receiver = await startOtlpReceiver();
   await using cluster = await startCluster({ env: receiver.env, schedulers: [] });
   const redis = connectRedis(cluster.redis.url, "work", () => {});
-  const queue = new Queue("batch", { connection: redis, prefix: queuePrefix("tiny-qwen3") });
+  const references = new JobReferences(redis, () => {});
   const traceId = "0af7651916cd43dd8448eb211c80319c";
   const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
   const { id } = newBatch({ traceparent });
   await createBatch(redis, newBatch({ id, traceparent }));
   await moveBatch(redis, id, "validated", null, Date.now(), { model: "tiny-qwen3", total: 2 });
   const lines = [fedLine(0), fedLine(1)].map((line) => ({ ...line, job: { ...line.job, traceparent } }));
-  for (const jobId of (await feedLines(redis, id, lines)) ?? [])
-    await queue.add("generate", { jobId }, { jobId });
+  const jobIds = (await feedLines(redis, id, lines)) ?? [];
+  await references.putAll({ model: "tiny-qwen3", class: "batch" }, jobIds);
   const ofBatch = (spans: readonly ReceivedSpan[]) => spans.filter(({ name }) => name === "process batch");
   await receiver.until((spans) => ofBatch(spans).length === 2);
 
@@ -89,7 +88,7 @@ test("each line of a batch is a trace of its own, linked to that of the batch", 
     const children = receiver.spans.filter(({ parentSpanId }) => parentSpanId === root.spanId);
     expect(children.map(({ name }) => name).toSorted()).toEqual(["chat tiny-qwen3", "queue wait"]);
   }
-  await queue.close();
+  await references.close();
   redis.disconnect();
 });
 
