@@ -32,6 +32,7 @@ export function gatewayEvents(log: Logger): GatewayEvents {
         ...(response.writableFinished ? {} : { cut_off: true }),
         ms: Math.round(tookMs),
         request_id: requestIdOf(response),
+        ...(response.locals.fileId === undefined ? {} : { file: response.locals.fileId }),
         ...(response.locals.jobId === undefined ? {} : { job: response.locals.jobId }),
       };
       if (status >= 500) log.warn(line, "request");
