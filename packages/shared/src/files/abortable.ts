@@ -7,14 +7,17 @@ export async function* abortable<Chunk>(
   signal: AbortSignal,
 ): AsyncGenerator<Chunk, void, undefined> {
   const chunks = source[Symbol.asyncIterator]();
-  const gone = Promise.withResolvers<never>();
-  gone.promise.catch(() => {}); // told by the race, if there is one
-  const abort = () => gone.reject(signal.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener("abort", abort, { once: true });
+  let stopWaiting = (_reason: unknown) => {};
+  const abort = () => stopWaiting(signal.reason);
+  signal.addEventListener("abort", abort);
   try {
     for (;;) {
-      const next = await Promise.race([gone.promise, chunks.next()]);
+      signal.throwIfAborted();
+      // Not a race with one promise of the abort: that would keep every chunk until the end.
+      const next = await new Promise<IteratorResult<Chunk>>((resolve, reject) => {
+        stopWaiting = reject;
+        chunks.next().then(resolve, reject);
+      });
       if (next.done) return;
       yield next.value;
     }
