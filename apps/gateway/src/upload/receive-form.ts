@@ -69,17 +69,10 @@ class FormParts {
     this.#fail = fail;
   }
 
-  /** As OpenAI's clients write objects into forms: `expires_after[seconds]`. */
   field(name: string, value: string, cut: boolean): void {
-    if (cut) return this.#fail(malformed(`the field ${name} is too long`, name));
-    if (name === "file") return this.#fail(malformed("the part 'file' has no filename", "file"));
-    const [, outer, inner] = /^(\w+)\[(\w+)\]$/.exec(name) ?? [];
-    if (outer === undefined || inner === undefined) {
-      this.#fields[name] = value;
-      return;
-    }
-    const known = this.#fields[outer];
-    this.#fields[outer] = { ...(typeof known === "object" ? known : {}), [inner]: value };
+    if (cut) this.#fail(malformed(`the field ${name} is too long`, name));
+    else if (name === "file") this.#fail(malformed("the part 'file' has no filename", "file"));
+    else this.#setField(name, value);
   }
 
   openFile(name: string, content: Readable, filename: string | undefined): void {
@@ -87,12 +80,15 @@ class FormParts {
     content.on("error", (error) => {
       cutOff = error;
     });
-    if (name !== "file")
-      return this.#fail(malformed(`send the file as the part 'file', not '${name}'`, name));
-    if (this.#file !== null) return this.#fail(malformed("there are two files; send one", "file"));
-    const kept = this.#keep(content);
-    kept.catch((error) => this.#fail(error === cutOff ? unreadable(error) : error));
-    this.#file = { filename: shownName(filename), content, kept };
+    if (name !== "file") {
+      this.#fail(malformed(`send the file as the part 'file', not '${name}'`, name));
+    } else if (this.#file !== null) {
+      this.#fail(malformed("there are two files; send one", "file"));
+    } else {
+      const kept = this.#keep(content);
+      kept.catch((error) => this.#fail(error === cutOff ? unreadable(error) : error));
+      this.#file = { filename: shownName(filename), content, kept };
+    }
   }
 
   async received(): Promise<ReceivedForm> {
@@ -104,6 +100,17 @@ class FormParts {
   async breakOff(reason: Error): Promise<void> {
     this.#file?.content.destroy(reason);
     await this.#file?.kept.catch(() => {});
+  }
+
+  /** As OpenAI's clients write objects into forms: `expires_after[seconds]`. */
+  #setField(name: string, value: string): void {
+    const [, outer, inner] = /^(\w+)\[(\w+)\]$/.exec(name) ?? [];
+    if (outer === undefined || inner === undefined) {
+      this.#fields[name] = value;
+      return;
+    }
+    const known = this.#fields[outer];
+    this.#fields[outer] = { ...(typeof known === "object" ? known : {}), [inner]: value };
   }
 }
 
