@@ -5,8 +5,11 @@ import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import type { FileRecord } from "@quern/shared/contract/file";
 import { DUE_FILES_KEY } from "@quern/shared/contract/names";
+import { newFileId } from "@quern/shared/files/file-id";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { createFileRecord, readFileRecord, reserveFile } from "@quern/shared/redis/file-records";
 import { type Cluster, startCluster, startReadyGateway, until } from "@quern/testing/cluster";
 import { limitFileSize } from "@quern/testing/full-disk";
 import type { Redis } from "ioredis";
@@ -116,6 +119,31 @@ test("parts of a content", async () => {
   expect([beyond.status, beyond.headers.get("content-range")]).toEqual([416, "bytes */10"]);
   const head = await content(undefined, "HEAD");
   expect([head.status, head.headers.get("content-length")]).toEqual([200, "10"]);
+});
+
+test("a file of another tenant is not there, and stays", async () => {
+  const record: FileRecord = {
+    id: newFileId(),
+    tenant: "another",
+    purpose: "batch",
+    filename: "theirs.jsonl",
+    bytes: 1,
+    createdAtMs: Date.now(),
+    expiresAtMs: null,
+    status: "uploaded",
+  };
+  await reserveFile(redis, record, Date.now() + 60_000);
+  expect(await createFileRecord(redis, record)).toBe(true);
+  const url = `${cluster.url}/v1/files/${record.id}`;
+  for (const [path, method] of [
+    [url, "GET"],
+    [`${url}/content`, "GET"],
+    [url, "DELETE"],
+  ] as const) {
+    expect((await fetch(path, { method })).status).toBe(404);
+  }
+  expect(await Array.fromAsync(client.files.list())).toEqual([]);
+  expect(await readFileRecord(redis, record.id)).toEqual(record);
 });
 
 interface Refusal {
@@ -307,6 +335,7 @@ test("a full disk is said to be one, and nothing is left", async () => {
       code: "file_store_full",
       message: expect.stringMatching(/no room/),
     });
+    expect(cluster.gateways[0]?.output()).toContain("file store failed");
     expect(await stored()).toEqual([]);
   } finally {
     await limitFileSize(pid, null);

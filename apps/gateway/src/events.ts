@@ -7,6 +7,8 @@ export interface GatewayEvents {
   listening(url: string): void;
   requestServed(request: Request, response: Response, tookMs: number): void;
   requestBroke(request: Request, error: unknown): void;
+  /** Its caller is told what to see to; what the store said is told here. */
+  fileStoreFailed(request: Request, error: unknown): void;
   redisError(error: Error): void;
   redisEvicts(fault: string): void;
   draining(): void;
@@ -39,6 +41,8 @@ export function gatewayEvents(log: Logger): GatewayEvents {
       else log.info(line, "request");
     },
     requestBroke: (request, error) => log.error({ route: routeOf(request), err: error }, "request broke"),
+    fileStoreFailed: (request, error) =>
+      log.error({ route: routeOf(request), err: error }, "file store failed"),
     redisError: (error) => {
       if (performance.now() < redisQuietUntilMs) return;
       redisQuietUntilMs = performance.now() + 5_000;
