@@ -1,4 +1,9 @@
 import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
+import {
+  type FileStoreConfig,
+  fileStoreVariables,
+  toFileStoreConfig,
+} from "@quern/shared/files/file-store-config";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
 
@@ -44,6 +49,7 @@ const envSchema = z.object({
     .default(24 * 3_600),
   QUERN_TENANT_WEIGHTS: weightsSchema.optional(),
   QUERN_BATCH_LOOKAHEAD_LINES: z.coerce.number().int().min(1).max(10_000).default(1_000),
+  ...fileStoreVariables,
   QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).default(20),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -74,6 +80,7 @@ export interface SchedulerConfig {
     /** Within so many lines a batch is put in order; 1: as given. */
     lookaheadLines: number;
   };
+  files: FileStoreConfig;
   drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
@@ -92,6 +99,7 @@ export function toConfig(env: SchedulerEnv): SchedulerConfig {
       tenantWeights: env.QUERN_TENANT_WEIGHTS ?? new Map(),
       lookaheadLines: env.QUERN_BATCH_LOOKAHEAD_LINES,
     },
+    files: toFileStoreConfig(env),
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:

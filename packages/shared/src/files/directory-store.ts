@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Readable } from "node:stream";
+import { abortable } from "./abortable.ts";
 import { DirectorySegments } from "./directory-segments.ts";
 import { makeFolder, syncFolder } from "./durable-folder.ts";
 import { directoryFault, fileMissing, isMissing } from "./file-faults.ts";
 import { checkedKey, checkedWriter } from "./file-key.ts";
 import type { ByteRange, FileStore, GrowingFile, Segment } from "./file-store.ts";
 import { readFileRange } from "./read-file-range.ts";
-import { segmentParts, totalBytes } from "./segments.ts";
+import { byteStream, readSegmentParts, totalBytes } from "./segments.ts";
 
 /** Files that are being written. No key has a dot. */
 const UPLOADS = ".uploads";
@@ -77,7 +77,9 @@ export class DirectoryStore implements FileStore {
   }
 
   readSegments(key: string, segments: readonly Segment[], range: ByteRange = {}): Readable {
-    return byteStream(readParts(this.#segmentsOf(key), key, segments, range));
+    const folder = this.#segmentsOf(key);
+    const readPart = (name: string, part: ByteRange) => readFileRange(join(folder, name), key, part);
+    return byteStream(readSegmentParts(key, segments, range, readPart));
   }
 
   async assemble(key: string, segments: readonly Segment[], signal: AbortSignal): Promise<{ bytes: number }> {
@@ -119,7 +121,7 @@ export class DirectoryStore implements FileStore {
   }
 }
 
-/** Destroys `source` when it fails. The bytes are on disk when it resolves with their number; the file's name may not be. */
+/** Lets go of `source` when it fails. The bytes are on disk when it resolves with their number; the file's name may not be. */
 async function writeDurably(
   path: string,
   source: AsyncIterable<Uint8Array>,
@@ -127,35 +129,12 @@ async function writeDurably(
 ): Promise<number> {
   await using file = await open(path, "wx");
   let bytes = 0;
-  const keep = async (chunks: AsyncIterable<Uint8Array>) => {
-    for await (const chunk of chunks) {
-      await file.writeFile(chunk);
-      bytes += chunk.length;
-    }
-  };
-  await pipeline(source, keep, { signal });
+  for await (const chunk of abortable(source, signal)) {
+    await file.writeFile(chunk);
+    bytes += chunk.length;
+  }
   await file.sync();
   return bytes;
-}
-
-async function* readParts(
-  folder: string,
-  key: string,
-  segments: readonly Segment[],
-  range: ByteRange,
-): AsyncGenerator<Buffer, void, undefined> {
-  for (const { name, start, end } of segmentParts(segments, range)) {
-    let bytes = 0;
-    for await (const chunk of readFileRange(join(folder, checkedWriter(name)), key, { start, end })) {
-      bytes += chunk.length;
-      yield chunk;
-    }
-    if (bytes < end - start) throw fileMissing(key);
-  }
-}
-
-function byteStream(chunks: AsyncGenerator<Buffer>): Readable {
-  return Readable.from(chunks, { objectMode: false });
 }
 
 function rethrow(error: unknown): never {

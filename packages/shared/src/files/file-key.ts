@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 const PLAIN_TENANT = /^[a-z0-9_-]{1,64}$/;
 const KEY = /^[a-z0-9_~-]{1,80}\/[a-z0-9_-]{1,80}$/;
 const WRITER = /^\w{1,64}$/;
+/** Where each append is a piece of its own: its writer, and which one it is. */
+const SEGMENT = /^\w{1,64}(-\d{1,9})?$/;
 
 /** Where the content of a file lies in its store: `<tenant>/<file id>`. A tenant whose name is no folder name stands there by its digest. */
 export function fileKey({ tenant, id }: { tenant: string; id: string }): string {
@@ -22,4 +24,9 @@ export function checkedKey(key: string): string {
 export function checkedWriter(writer: string): string {
   if (!WRITER.test(writer)) throw new TypeError(`not a name of a writer: ${JSON.stringify(writer)}`);
   return writer;
+}
+
+export function checkedSegment(name: string): string {
+  if (!SEGMENT.test(name)) throw new TypeError(`not a name of a segment: ${JSON.stringify(name)}`);
+  return name;
 }

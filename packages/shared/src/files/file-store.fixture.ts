@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import type { FileStore } from "./file-store.ts";
@@ -95,7 +94,7 @@ function describeWholeFiles(tested: () => TestedStore): void {
     const source = (async function* () {
       for (let sent = 0; sent < 12; sent += 1) yield Buffer.alloc(2 ** 20);
       asked.resolve();
-      await once(abort.signal, "abort");
+      await new Promise<never>(() => {});
     })();
     const writing = store.write(newKey(), source, abort.signal);
     await asked.promise;

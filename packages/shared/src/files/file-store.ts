@@ -24,7 +24,7 @@ export interface FileStore {
 
   /**
    * Streams `source` to a file that becomes visible whole or not at all, in the place of one that was there; durable when it resolves. Nothing is left behind
-   * when it fails or `signal` aborts, and then `source` is destroyed.
+   * when it fails or `signal` aborts, and then `source` is let go.
    */
   write(key: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<{ bytes: number }>;
 
