@@ -3,17 +3,11 @@ import { endLines, type FedLine, feedLines } from "@quern/shared/redis/batch-lin
 import type { Redis } from "ioredis";
 import type { JobReferences } from "../../queue/job-references.ts";
 import type { BatchFeed } from "./batch-feed.ts";
-import type { LineRequest } from "./line-request.ts";
+import type { ChosenLine } from "./choose-lines.ts";
 
 /** What one script may write: Redis answers nobody else meanwhile. */
 const CHUNK_LINES = 100;
 const CHUNK_BYTES = 2 ** 20;
-
-/** A line whose turn it is. */
-export interface ChosenLine {
-  feed: BatchFeed;
-  request: LineRequest;
-}
 
 /**
  * Makes jobs of lines and puts references to them into the model's queue, in the order in which they were chosen; ends those

@@ -6,18 +6,17 @@ import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../../events.ts";
 import type { JobReferences } from "../../queue/job-references.ts";
 import { BatchFeed } from "./batch-feed.ts";
+import { chooseLines, isRoom, type Room } from "./choose-lines.ts";
 import { DeficitRoundRobin } from "./deficit-round-robin.ts";
 import type { FeedBatch } from "./feed-batch.ts";
-import { type ChosenLine, feedChosen } from "./feed-lines.ts";
+import { feedChosen } from "./feed-lines.ts";
 import { CompletionRate, MAX_WINDOW_BYTES, runningLines, windowLines } from "./feed-window.ts";
-import { toLineRequest } from "./line-request.ts";
+import { newcomerCredit } from "./newcomer-credit.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 import { tenantHeads } from "./tenant-heads.ts";
 
 /** Less than most lines cost, so that tenants take turns line by line. */
 const QUANTUM_TOKENS = 128;
-/** What a line that can't be a job counts for: looking at it takes time as well. */
-const REFUSED_TOKENS = 16;
 const RENEW_LOCK_INTERVAL_MS = 1_000;
 /** Between two tries to become the one that feeds the model, and two looks where nothing is to be fed. */
 const IDLE_INTERVAL_MS = 1_000;
@@ -26,8 +25,8 @@ const MOVING_INTERVAL_MS = 25;
 const RUNNING_INTERVAL_MS = 200;
 /** A look asks Redis for the state of each batch. */
 const INTERVAL_MS_PER_BATCH = 0.5;
-/** In one look, lines that can't be jobs included, which take no room. */
-const MAX_CHOSEN = 512;
+/** At lines, in one look at the model: those that can't be jobs take no other room. */
+const MAX_LOOKS = 512;
 
 export interface FeedContext {
   redis: Redis;
@@ -38,11 +37,6 @@ export interface FeedContext {
   /** Within so many lines they are put in order; 1: as given. */
   lookaheadLines: number;
   events: Pick<SchedulerEvents, "feeding" | "inputUnreadable" | "redisError">;
-}
-
-interface Room {
-  lines: number;
-  bytes: number;
 }
 
 /**
@@ -120,20 +114,26 @@ export class ModelFeeder {
     const ended = await this.#seeAll();
     this.#rate.add(ended, elapsedMs);
     const model = await this.#context.models.find(this.#model);
-    const room = this.#room(model, elapsedMs);
+    const fed = await this.#feed(this.#room(model, elapsedMs), model);
+    this.#intervalMs = this.#nextIntervalMs(fed + ended > 0);
+  }
+
+  /** Until there is no room, or nothing to be fed. @returns how many lines were. */
+  async #feed(room: Room, model: ServedModel): Promise<number> {
+    const { lookaheadLines, events, weightOf } = this.#context;
+    const feeds = [...this.#feeds.values()];
+    const share = { runningLines: runningLines(model.workers), weightOf };
     let fed = 0;
-    while (room.lines > 0 && room.bytes > 0 && fed < MAX_CHOSEN) {
-      const heads = await tenantHeads(
-        this.#feeds.values(),
-        this.#context.lookaheadLines,
-        this.#context.events,
-      );
-      const chosen = this.#choose(heads, room, model);
+    while (isRoom(room)) {
+      const heads = await tenantHeads(feeds, lookaheadLines, events);
+      const waiting = new Set(heads.keys());
+      const creditOf = (tenant: string) => newcomerCredit(tenant, waiting, feeds, share);
+      const chosen = chooseLines(heads, room, this.#turns, model, creditOf);
       if (chosen.length === 0) break;
       await feedChosen(this.#context, this.#model, chosen);
       fed += chosen.length;
     }
-    this.#intervalMs = this.#nextIntervalMs(fed + ended > 0);
+    return fed;
   }
 
   /** How all batches stand, and what that says of the time since the last look. @returns how many jobs have ended. */
@@ -142,9 +142,8 @@ export class ModelFeeder {
       this.#context.redis,
       this.#batches.map(({ id }) => id),
     );
-    for (const id of this.#feeds.keys()) {
-      if (!this.#batches.some((batch) => batch.id === id)) this.#feeds.delete(id);
-    }
+    const known = new Set(this.#batches.map(({ id }) => id));
+    for (const id of this.#feeds.keys()) if (!known.has(id)) this.#feeds.delete(id);
     let ended = 0;
     for (const [at, batch] of this.#batches.entries()) {
       const state = states[at];
@@ -182,49 +181,7 @@ export class ModelFeeder {
       // What a line counted for whose record was lost, it counts for until nothing of its batch is under way.
       if (state.live > 0) bytes -= state.liveBytes;
     }
-    return { lines, bytes };
-  }
-
-  /**
-   * Who gets the room. Nothing is awaited in here, so nobody comes or goes meanwhile. It ends as soon as a tenant has no
-   * line in hand: whether it has more is not known before the next block is read.
-   */
-  #choose(heads: ReadonlyMap<string, BatchFeed>, room: Room, model: ServedModel): ChosenLine[] {
-    const chosen: ChosenLine[] = [];
-    const waiting = new Set(heads.keys());
-    const creditOf = (tenant: string) => this.#creditOf(tenant, waiting, model);
-    while (room.lines > 0 && room.bytes > 0 && chosen.length < MAX_CHOSEN) {
-      const tenant = this.#turns.next(waiting, creditOf);
-      const feed = tenant === null ? undefined : heads.get(tenant);
-      if (tenant === null || feed === undefined) break;
-      const { line, copies } = feed.take();
-      const request = toLineRequest(feed.batch, line, copies, model, Date.now());
-      const isJob = request.kind === "job";
-      this.#turns.charge(tenant, isJob ? request.line.job.line.estimatedTokens : REFUSED_TOKENS);
-      if (isJob) room.lines -= 1;
-      if (isJob) room.bytes -= line.bytes;
-      chosen.push({ feed, request });
-      if (!feed.hasLine) break;
-    }
-    return chosen;
-  }
-
-  /**
-   * What others have waiting in the queue already, on average: a tenant that is new stands behind it, and would get its share
-   * late otherwise. What it has in there itself counts against it, so that coming and going gains nothing.
-   */
-  #creditOf(tenant: string, waiting: ReadonlySet<string>, { workers }: ServedModel): number {
-    const { weightOf } = this.#context;
-    const states = [...this.#feeds.values()].map(({ batch, state }) => ({ tenant: batch.tenant, ...state }));
-    const live = states.reduce((sum, state) => sum + state.live, 0);
-    const waitingShare = live === 0 ? 0 : Math.max(0, 1 - runningLines(workers) / live);
-    let [own, others] = [0, 0];
-    for (const state of states) {
-      if (state.tenant === tenant) own += state.liveTokens;
-      else if (waiting.has(state.tenant))
-        others += (state.liveTokens * waitingShare) / weightOf(state.tenant);
-    }
-    return Math.max(0, (weightOf(tenant) * others) / Math.max(waiting.size - 1, 1) - own);
+    return { lines, bytes, looks: MAX_LOOKS };
   }
 
   #nextIntervalMs(moved: boolean): number {
