@@ -95,7 +95,16 @@ function ask(url: string): Promise<ChatCompletion> {
   });
 }
 
-test("starts, answers, keeps its jobs over a restart, and stops with everything it started", async () => {
+/** A file's id. */
+async function upload(url: string, content: string): Promise<string> {
+  const form = new FormData();
+  form.append("purpose", "batch");
+  form.append("file", new Blob([content]), "requests.jsonl");
+  const reply = await fetch(`${url}/v1/files`, { method: "POST", body: form });
+  return ((await reply.json()) as { id: string }).id;
+}
+
+test("starts, answers, keeps its jobs and files over a restart, and stops with everything it started", async () => {
   const first = await startReady(["--workers", "2"]);
   expect((await ask(first.url)).choices[0]?.message.content).toContain("Paris");
   expect(first.output().match(/^ {2}curl /gm)).toHaveLength(4);
@@ -103,11 +112,15 @@ test("starts, answers, keeps its jobs over a restart, and stops with everything 
   expect((await callApi<{ data: object[] }>(`${first.url}/v1/workers`)).data).toHaveLength(2);
   // Gateway, scheduler, guardian, Redis, two workers with an engine each, and itself.
   expect(await first.processes()).toHaveLength(9);
+  const file = await upload(first.url, '{"custom_id":"1"}');
+  expect(await readdir(join(folder, "files", "default"))).toEqual([file]);
   first.child.kill("SIGTERM");
   expect(await first.exited).toEqual([0, null]);
   expect(await first.processes()).toEqual([]);
 
   const second = await startReady();
+  const content = await fetch(`${second.url}/v1/files/${file}/content`);
+  expect(await content.text()).toBe('{"custom_id":"1"}');
   const { data } = await callApi<{ data: { status: string }[] }>(`${second.url}/v1/jobs`);
   expect(data).toMatchObject([{ status: "completed" }]);
 });

@@ -102,6 +102,20 @@ test("a worker keeps downloaded models where its image gives the folder to its u
   expect(file.volumes).toHaveProperty("models");
 });
 
+test("gateway and scheduler keep files in the same place, which their images give to their user", () => {
+  for (const [service, stage] of [
+    [gateway, "gateway"],
+    [scheduler, "scheduler"],
+  ] as const) {
+    const folder = withDefaults(String(service?.environment?.QUERN_FILES));
+    expect(service?.volumes).toEqual([`files:${folder}`]);
+    expect(service?.environment).toMatchObject({ QUERN_S3_ENDPOINT: null, AWS_ACCESS_KEY_ID: null });
+    const text = stages().find(({ name }) => name === stage)?.text;
+    expect(text).toContain(`chown 1000:1000 ${folder}`);
+  }
+  expect(file.volumes).toHaveProperty("files");
+});
+
 test.each(built)(
   "%s is built from a stage of the Dockerfile, with arguments that it takes",
   (_name, { build }) => {

@@ -1,5 +1,10 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
+import {
+  type FileStoreConfig,
+  fileStoreVariables,
+  toFileStoreConfig,
+} from "@quern/shared/files/file-store-config";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { parseEnv } from "@quern/shared/process/env";
 import { type Retention, retentionVariables, toRetention } from "@quern/shared/process/retention";
@@ -17,6 +22,12 @@ const envSchema = z.object({
     .int()
     .min(1_024)
     .default(10 * 2 ** 20),
+  QUERN_MAX_FILE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .default(200 * 2 ** 20),
+  ...fileStoreVariables,
   QUERN_MODELS_FILE: z.string().optional(),
   ...retentionVariables,
   // A day at least, which is what callers of other APIs count on.
@@ -44,6 +55,7 @@ export interface GatewayConfig {
     /** Requests must name a loopback host: a web page must not reach an open gateway by DNS rebinding. */
     loopbackOnly: boolean;
   };
+  files: { store: FileStoreConfig; maxBytes: number };
   catalogueFile: string;
   /** Of the jobs that are submitted here. */
   retention: Retention;
@@ -71,6 +83,7 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
     redisUrl: env.REDIS_URL,
     listen: { host: env.QUERN_HOST, port: env.QUERN_PORT },
     http: { maxBodyBytes: env.QUERN_MAX_BODY_BYTES, loopbackOnly: !guardedOutside },
+    files: { store: toFileStoreConfig(env), maxBytes: env.QUERN_MAX_FILE_BYTES },
     catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
     retention,
     idempotencySeconds: Math.max(env.QUERN_IDEMPOTENCY_SECONDS, ...Object.values(retention.jobSeconds)),

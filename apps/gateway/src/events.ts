@@ -7,6 +7,8 @@ export interface GatewayEvents {
   listening(url: string): void;
   requestServed(request: Request, response: Response, tookMs: number): void;
   requestBroke(request: Request, error: unknown): void;
+  /** Its caller is told what to see to; what the store said is told here. */
+  fileStoreFailed(request: Request, error: unknown): void;
   redisError(error: Error): void;
   redisEvicts(fault: string): void;
   draining(): void;
@@ -32,12 +34,15 @@ export function gatewayEvents(log: Logger): GatewayEvents {
         ...(response.writableFinished ? {} : { cut_off: true }),
         ms: Math.round(tookMs),
         request_id: requestIdOf(response),
+        ...(response.locals.fileId === undefined ? {} : { file: response.locals.fileId }),
         ...(response.locals.jobId === undefined ? {} : { job: response.locals.jobId }),
       };
       if (status >= 500) log.warn(line, "request");
       else log.info(line, "request");
     },
     requestBroke: (request, error) => log.error({ route: routeOf(request), err: error }, "request broke"),
+    fileStoreFailed: (request, error) =>
+      log.error({ route: routeOf(request), err: error }, "file store failed"),
     redisError: (error) => {
       if (performance.now() < redisQuietUntilMs) return;
       redisQuietUntilMs = performance.now() + 5_000;

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
+import { openFileStore } from "@quern/shared/files/open-file-store";
 import { loadCatalogue } from "@quern/shared/models/catalogue";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
@@ -20,6 +21,8 @@ import { EventHub } from "./follow/event-hub.ts";
 import { httpInstrumentation } from "./http/http-instrumentation.ts";
 import { OpenRequests } from "./http/open-requests.ts";
 
+/** For the largest file over a slow line: five minutes, as Node has it, are short for that. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
 /** For streams to say goodbye when their time is up. */
 const GOODBYE_MS = 1_000;
 
@@ -39,6 +42,9 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
     }),
   );
   const catalogue = await loadCatalogue(config.catalogueFile);
+
+  const fileStore = await openFileStore(config.files.store);
+  stack.defer(() => fileStore.close());
 
   const redis = connectRedis(config.redisUrl, "request", events.redisError);
   stack.defer(() => redis.disconnect());
@@ -60,6 +66,8 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       knownModels: new KnownModels(redis, catalogue),
       tokenCounter: new TokenCounter(redis, subscriber),
       evictionWatch,
+      fileStore,
+      maxFileBytes: config.files.maxBytes,
       retention: config.retention,
       idempotencySeconds: config.idempotencySeconds,
       webhookRules: config.webhookRules,
@@ -70,7 +78,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
     openRequests,
     config.http,
   );
-  const server = createServer(app);
+  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, app);
   events.listening(await listen(server, config.listen));
   tellReady();
 

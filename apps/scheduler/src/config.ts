@@ -1,4 +1,9 @@
 import { webhookSecretListSchema } from "@quern/shared/contract/webhook";
+import {
+  type FileStoreConfig,
+  fileStoreVariables,
+  toFileStoreConfig,
+} from "@quern/shared/files/file-store-config";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
 
@@ -23,6 +28,7 @@ const envSchema = z.object({
     .int()
     .min(1)
     .default(24 * 3_600),
+  ...fileStoreVariables,
   QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).default(20),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("json"),
   QUERN_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -47,6 +53,7 @@ export interface SchedulerConfig {
   };
   /** How long an expired job stays readable. */
   retentionSeconds: number;
+  files: FileStoreConfig;
   drainGraceMs: number;
   log: { format: "pretty" | "json"; level: string };
   telemetry: boolean;
@@ -61,6 +68,7 @@ export function toConfig(env: SchedulerEnv): SchedulerConfig {
       retrySeconds: env.QUERN_WEBHOOK_RETRY_SECONDS,
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    files: toFileStoreConfig(env),
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,
     log: { format: env.QUERN_LOG_FORMAT, level: env.QUERN_LOG_LEVEL },
     telemetry:

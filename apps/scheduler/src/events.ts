@@ -24,6 +24,11 @@ export interface SchedulerEvents {
   jobMended(jobId: string, mend: Mend): void;
   jobUnleased(jobId: string, ageMs: number): void;
   sweepBroke(jobId: string, error: Error): void;
+  /** `unfinished`: nobody finished to write it, or to delete it. */
+  fileRemoved(fileId: string, why: "expired" | "unfinished"): void;
+  leftoversRemoved(count: number): void;
+  /** null: no one file is to blame. */
+  fileSweepBroke(fileId: string | null, error: Error): void;
   deliveryTried(line: DeliveryLine): void;
   redisError(error: Error): void;
   draining(): void;
@@ -46,6 +51,13 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
         "job runs without a lease, and nobody takes it over",
       ),
     sweepBroke: (job, error) => log.error({ job, err: error }, "job could not be swept; trying again"),
+    fileRemoved: (file, why) => log.info({ file, why }, "file removed"),
+    leftoversRemoved: (count) => log.info({ count }, "leftovers of uploads removed"),
+    fileSweepBroke: (file, error) =>
+      log.error(
+        { ...(file === null ? {} : { file }), err: error },
+        "files could not be removed; trying again",
+      ),
     deliveryTried: ({ jobId, host, attempt, outcome, statusCode, error, tookMs }) => {
       const line = {
         job: jobId,

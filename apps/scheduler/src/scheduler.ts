@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
+import { FILE_SWEEPER_LOCK_KEY, SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
+import { openFileStore } from "@quern/shared/files/open-file-store";
 import { aborted } from "@quern/shared/process/aborted";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
@@ -9,6 +10,7 @@ import { connectRedis } from "@quern/shared/redis/connect";
 import { TimedLock } from "@quern/shared/redis/timed-lock";
 import type { SchedulerConfig } from "./config.ts";
 import { schedulerEvents } from "./events.ts";
+import { FILE_SWEEPER_LOCK_TTL_MS, FileSweeper } from "./files/file-sweeper.ts";
 import { DeliveryConsumer } from "./queue/delivery-consumer.ts";
 import { DeliveryQueue } from "./queue/delivery-queue.ts";
 import { JobReferences } from "./queue/job-references.ts";
@@ -23,7 +25,7 @@ const SWEEPER_LOCK_TTL_MS = 5_000;
 const REDIS_PATIENCE_MS = 2_000;
 
 /**
- * A scheduler from its first connection to its last: deliver webhooks, sweep if no other one does, until `stop`; drain.
+ * A scheduler from its first connection to its last: deliver webhooks, sweep jobs and files if no other one does, until `stop`; drain.
  * Resolves when all is closed. `resolve` stands for the machine's resolver in tests.
  */
 export async function runScheduler(
@@ -48,13 +50,17 @@ export async function runScheduler(
   const asked = new AskedJobs(subscriber);
   const lock = new TimedLock(redis, SWEEPER_LOCK_KEY, SWEEPER_LOCK_TTL_MS);
   const sweeper = new Sweeper({ redis, references, deliveries, retentionSeconds, events }, lock, asked);
+  const store = await openFileStore(config.files);
+  stack.defer(() => store.close());
+  const fileLock = new TimedLock(redis, FILE_SWEEPER_LOCK_KEY, FILE_SWEEPER_LOCK_TTL_MS);
+  const fileSweeper = new FileSweeper({ redis, store, events }, fileLock);
   const consumer = new DeliveryConsumer({ redis, ...webhooks, resolve, events });
   const presence = new Presence(redis, hostname(), events.redisError);
 
   const stopped = aborted(stop);
   const started = Promise.all([asked.listen(), presence.start(), consumer.start()]);
   await Promise.race([started, stopped]);
-  const swept = sweeper.run(stop);
+  const swept = Promise.all([sweeper.run(stop), fileSweeper.run(stop)]);
   if (!stop.aborted) {
     events.ready();
     tellReady();

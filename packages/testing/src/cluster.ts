@@ -1,5 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { environmentWith } from "./docker-config.ts";
@@ -59,7 +61,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const gateways: ClusterProcess[] = [];
   const workers: ClusterProcess[] = [];
   const schedulers: ClusterProcess[] = [];
-  const env = { REDIS_URL: redis.url, QUERN_LOG_LEVEL: "info", ...options.env };
+  const files = await mkdtemp(join(tmpdir(), "quern-cluster-files-"));
+  stack.defer(() => rm(files, { recursive: true, force: true }));
+  const env = { REDIS_URL: redis.url, QUERN_FILES: files, QUERN_LOG_LEVEL: "info", ...options.env };
 
   const start = async (app: string, extra: Record<string, string>): Promise<ClusterProcess> => {
     const started = await startProcess(app, { ...env, ...extra });

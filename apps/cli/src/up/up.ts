@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import { aborted } from "@quern/shared/process/aborted";
@@ -57,7 +58,11 @@ async function start(
   const redisUrl = await findRedis(options, config, started);
   stop.throwIfAborted();
 
-  const env = { ...config.childEnv, REDIS_URL: redisUrl };
+  const env = {
+    QUERN_FILES: resolve(options.dataDir, "files"),
+    ...config.childEnv,
+    REDIS_URL: redisUrl,
+  };
   const gateway = new SupervisedChild(
     {
       name: "gateway",

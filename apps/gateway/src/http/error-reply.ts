@@ -1,4 +1,4 @@
-import { QuernError } from "@quern/shared/contract/errors";
+import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import { httpStatusOf, toErrorBody } from "@quern/shared/openai/error-body";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { ErrorRequestHandler, Response } from "express";
@@ -7,11 +7,18 @@ import { fromBodyParserError } from "./json-body.ts";
 
 const DEFAULT_RETRY_AFTER_SECONDS = 1;
 
+const FILE_STORE_CODES: ReadonlySet<ErrorCode> = new Set([
+  "file_store_full",
+  "file_store_unavailable",
+  "file_missing",
+]);
+
 /** The last stop of everything that went wrong before a reply began. */
 export function errorReply(events: GatewayEvents): ErrorRequestHandler {
   return (thrown, request, response, _next) => {
     const error = toQuernError(thrown);
     if (error.code === "internal_error") events.requestBroke(request, thrown);
+    if (FILE_STORE_CODES.has(error.code)) events.fileStoreFailed(request, thrown);
     if (response.headersSent) {
       // Half an answer can only be cut off: its reader must not take it for whole.
       response.destroy();

@@ -2,6 +2,7 @@ import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
 import { completionBodySchema } from "@quern/shared/openai/completion-request";
 import { TTL_HEADER } from "@quern/shared/openai/deadline";
 import { embeddingsBodySchema } from "@quern/shared/openai/embeddings-request";
+import { fileListQuerySchema } from "@quern/shared/openai/file-requests";
 import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shared/openai/job-requests";
 import { responsesBodySchema } from "@quern/shared/openai/responses-body-schema";
 import { responseQuerySchema } from "@quern/shared/openai/responses-query";
@@ -24,6 +25,7 @@ import {
   responseStream,
   responsesRequest,
   textCompletion,
+  uploadedFile,
 } from "./examples.ts";
 import { schemas as replySchemas } from "./schemas.ts";
 
@@ -283,6 +285,70 @@ export function openApiDocument(): Json {
           },
         },
       },
+      "/v1/files": {
+        post: {
+          operationId: "createFile",
+          summary: "Upload a file of requests",
+          description:
+            "Streamed into the file store, and there whole or not at all. Its lines are judged by the batch that uses it. docs/files.md says more.",
+          requestBody: {
+            required: true,
+            content: { "multipart/form-data": { schema: ref("FileUpload") } },
+          },
+          responses: {
+            200: json("The file", "File", { uploaded: uploadedFile }),
+            ...errors(400, 403, 413, 500, 503, 507),
+          },
+        },
+        get: {
+          operationId: "listFiles",
+          summary: "List files",
+          parameters: queryParameters(fileListQuerySchema),
+          responses: { 200: json("A page of files", "FileList"), ...errors(400, 403, 503) },
+        },
+      },
+      "/v1/files/{id}": {
+        get: {
+          operationId: "getFile",
+          summary: "Read what is known of a file",
+          parameters: [fileId],
+          responses: { 200: json("The file", "File", { uploaded: uploadedFile }), ...errors(403, 404, 503) },
+        },
+        delete: {
+          operationId: "deleteFile",
+          summary: "Delete a file",
+          description: "A batch that still needs it fails.",
+          parameters: [fileId],
+          responses: { 200: json("It is gone", "DeletedFile"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/files/{id}/content": {
+        get: {
+          operationId: "getFileContent",
+          summary: "Download a file, or a part of it",
+          parameters: [
+            fileId,
+            {
+              name: "Range",
+              in: "header",
+              description: "One range of bytes (RFC 9110)",
+              schema: { type: "string" },
+            },
+          ],
+          responses: {
+            200: { description: "All of it", content: fileContent },
+            206: {
+              description: "The part that `Range` asks for",
+              headers: { "content-range": { schema: { type: "string" } } },
+              content: fileContent,
+            },
+            416: {
+              description: "The range begins behind the end; `content-range` says how long the file is",
+            },
+            ...errors(403, 404, 500, 503),
+          },
+        },
+      },
       "/v1/models": {
         get: {
           operationId: "listModels",
@@ -350,7 +416,11 @@ const idempotencyKey = {
     "The same key with the same body gets the same answer, from the same job; `idempotent-replayed: true` says that it is one",
   schema: { type: "string", minLength: 1, maxLength: 255 },
 };
+const fileContent = {
+  "application/octet-stream": { schema: { type: "string", contentMediaType: "application/octet-stream" } },
+};
 const replayed = { "idempotent-replayed": { schema: { const: "true" } } };
+const fileId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^file-" } };
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
 const responseId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^resp_" } };
 
@@ -374,10 +444,11 @@ const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   404: "There is no such thing, or it is not yours",
   409: "The first request of this Idempotency-Key is just being accepted; or the job is in no state for this",
   410: "Somebody cancelled the job before it ended; or what is asked for is no longer kept",
-  413: "The body is too large",
+  413: "The body, or the file, is too large",
   422: "Nine of ten such jobs would miss the deadline, as queue and workers stand; or the Idempotency-Key is another request's",
   500: "It went wrong on our side",
   503: "Not just now; `Retry-After` says when to try again",
+  507: "There is no room for files",
   504: "The job's deadline passed before it ended",
 };
 

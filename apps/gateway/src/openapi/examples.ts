@@ -3,6 +3,7 @@ import type { JobSummary } from "@quern/shared/contract/job";
 import { toTextCompletion } from "@quern/shared/openai/completion-response";
 import { toEmbeddingsResponse } from "@quern/shared/openai/embeddings-response";
 import { toErrorBody } from "@quern/shared/openai/error-body";
+import { toFileObject } from "@quern/shared/openai/file-object";
 import { toJobObject } from "@quern/shared/openai/job-object";
 import { ResponseEvents } from "@quern/shared/openai/responses-events";
 import { parseResponsesRequest } from "@quern/shared/openai/responses-request";
@@ -182,6 +183,17 @@ function streamOf(job: JobSummary, text: string): string {
     .join("");
 }
 
+export const uploadedFile = toFileObject({
+  id: "file-019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41",
+  tenant: "default",
+  purpose: "batch",
+  filename: "requests.jsonl",
+  bytes: 184_320,
+  createdAtMs: 1_764_000_000_000,
+  expiresAtMs: 1_764_086_400_000,
+  status: "uploaded",
+});
+
 const failures = {
   400: new QuernError("invalid_request", "messages: needs at least one message", { param: "messages" }),
   403: new QuernError("forbidden", "this gateway answers its own machine only"),
@@ -201,6 +213,10 @@ const failures = {
     `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${submitted.id}`,
   ),
   413: new QuernError("body_too_large", "the body is larger than 10485760 bytes"),
+  507: new QuernError(
+    "file_store_full",
+    "there is no room for files (ENOSPC): delete files that are not needed, or make room where QUERN_FILES points to",
+  ),
   500: new QuernError("engine_crashed", "the engine died 3 times while it ran this job"),
   503: new QuernError("redis_unavailable", "the queue can't be reached just now; try again soon"),
 };

@@ -1,4 +1,5 @@
 import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
+import { FILE_PURPOSES } from "@quern/shared/contract/file";
 import { ENDPOINTS, JOB_CLASSES } from "@quern/shared/contract/job";
 import { WEBHOOK_STATUSES } from "@quern/shared/contract/webhook";
 import { WORKER_STATES } from "@quern/shared/contract/worker";
@@ -7,6 +8,7 @@ import { WORKER_STATES } from "@quern/shared/contract/worker";
 
 const nullable = (type: string) => ({ type: [type, "null"] });
 const seconds = { type: "number", description: "Unix seconds, milliseconds after the point" };
+const wholeSeconds = { type: "integer", description: "Unix seconds" };
 const nullableSeconds = { ...seconds, type: ["number", "null"] };
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 const orNull = (schema: object) => ({ anyOf: [schema, { type: "null" }] });
@@ -373,6 +375,36 @@ export const schemas = {
       },
     ],
   },
+  FileUpload: {
+    type: "object",
+    properties: {
+      file: {
+        type: "string",
+        contentMediaType: "application/octet-stream",
+        description: "Lines of JSON in UTF-8",
+      },
+      purpose: { const: "batch" },
+      "expires_after[anchor]": { const: "created_at" },
+      "expires_after[seconds]": { type: "integer", minimum: 3_600, maximum: 2_592_000 },
+    },
+    required: ["file", "purpose"],
+    additionalProperties: false,
+  },
+  File: object(
+    {
+      id: { type: "string", pattern: "^file-" },
+      object: { const: "file" },
+      bytes: { type: "integer", minimum: 0 },
+      created_at: wholeSeconds,
+      expires_at: { ...wholeSeconds, description: "When it is removed; absent: when somebody deletes it" },
+      filename: { type: "string" },
+      purpose: { enum: FILE_PURPOSES },
+      status: { enum: ["uploaded", "processed", "error"] },
+    },
+    ["expires_at"],
+  ),
+  DeletedFile: object({ id: { type: "string" }, object: { const: "file" }, deleted: { const: true } }),
+  FileList: list("File", true),
   Model: object({
     id: { type: "string" },
     object: { const: "model" },

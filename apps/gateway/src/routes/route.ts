@@ -1,3 +1,4 @@
+import type { FileStore } from "@quern/shared/files/file-store";
 import type { Retention } from "@quern/shared/process/retention";
 import type { Redis } from "ioredis";
 import type { Admission } from "../admission/admit.ts";
@@ -15,6 +16,8 @@ export interface RouteContext extends Admission {
   arrivals: Arrivals;
   webhookRules: WebhookRules;
   evictionWatch: EvictionWatch;
+  fileStore: FileStore;
+  maxFileBytes: number;
   retention: Retention;
   /** How long an Idempotency-Key is kept. */
   idempotencySeconds: number;

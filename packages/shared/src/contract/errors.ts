@@ -11,6 +11,7 @@ export type ErrorCode =
   | "model_not_found"
   | "job_not_found"
   | "response_not_found"
+  | "file_not_found"
   | "route_not_found"
   | "deadline_infeasible"
   | "deadline_exceeded"
@@ -24,11 +25,14 @@ export type ErrorCode =
   | "redis_evicts"
   | "model_unavailable"
   | "draining"
+  | "file_store_full"
+  | "file_store_unavailable"
   // running a job
   | "engine_crashed"
   | "engine_failed"
   | "stream_diverged"
   | "job_cancelled"
+  | "file_missing"
   | "internal_error"
   // starting
   | "config_invalid"
@@ -50,6 +54,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "idempotency_in_flight",
   "model_unavailable",
   "draining",
+  "file_store_unavailable",
   "engine_crashed",
   "stream_diverged",
   "internal_error",

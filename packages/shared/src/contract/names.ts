@@ -84,6 +84,22 @@ export function jobIndexKey(tenant: string): string {
   return `quern:jobs:${tenant}`;
 }
 
+/** JSON of a file's record; empty while its content is being written. */
+export function fileRecordKey(fileId: string): string {
+  return `quern:file:{${fileId}}`;
+}
+
+/** Sorted set of a tenant's file ids, all with score 0: uuidv7 ids sort by creation. */
+export function fileIndexKey(tenant: string): string {
+  return `quern:files:${tenant}`;
+}
+
+/** Sorted set: `<file id> <tenant>` of every file that has to be seen to, by when, in Unix milliseconds of Redis' clock. */
+export const DUE_FILES_KEY = "quern:due-files";
+
+/** The token of the one scheduler that removes files just now. */
+export const FILE_SWEEPER_LOCK_KEY = "quern:file-sweeper";
+
 /** Set of all tenants that ever submitted a job. */
 export const TENANTS_KEY = "quern:tenants";
 

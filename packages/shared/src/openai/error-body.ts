@@ -11,6 +11,7 @@ const STATUS: Record<ErrorCode, number> = {
   model_not_found: 404,
   job_not_found: 404,
   response_not_found: 404,
+  file_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   deadline_infeasible: 422,
@@ -25,11 +26,16 @@ const STATUS: Record<ErrorCode, number> = {
   redis_evicts: 503,
   model_unavailable: 503,
   draining: 503,
+  // Not 503: OpenAI's clients try every 5xx again, and would send the whole file; this one is marked not to be (`x-should-retry`).
+  file_store_full: 507,
+  file_store_unavailable: 503,
   engine_crashed: 500,
   engine_failed: 500,
   stream_diverged: 500,
   // Not 409, which OpenAI's clients try again: what somebody cancelled must not come back.
   job_cancelled: 410,
+  // Its record is there, its content is not.
+  file_missing: 500,
   internal_error: 500,
   config_invalid: 500,
   catalogue_invalid: 500,

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { JobSummary } from "../contract/job.ts";
 import { jobStateSchema } from "../contract/lifecycle.ts";
 import { jobIndexKey, jobKey } from "../contract/names.ts";
+import { readIndexPage } from "./index-page.ts";
 import { parseJobSummary, SUMMARY_FIELDS } from "./job-fields.ts";
 
 /** What a list can be narrowed down by. */
@@ -17,53 +18,30 @@ export interface JobListQuery {
   matches: (traits: JobTraits) => boolean;
 }
 
-/** How many ids one round trip looks at. */
-const SCAN_IDS = 500;
-
 /**
  * A page of a tenant's jobs, by creation. Jobs whose record expired drop out of the index as they are met.
- * `hasMore` is exact: it looks until it found one match past the page. It looks at traits alone, and reads the records
- * of the page: answers may be large, and a filter may pass over thousands of them.
+ * A filter looks at traits alone, and only the page's records are read: answers may be large, and a filter may pass over
+ * thousands of them.
  */
 export async function listJobs(
   redis: Redis,
   query: JobListQuery,
 ): Promise<{ records: JobSummary[]; hasMore: boolean }> {
-  const { ids, hasMore } = await matchingIds(redis, query);
+  const { tenant, matches, ...page } = query;
+  const { found, hasMore } = await readIndexPage(
+    redis,
+    { ...page, indexKey: jobIndexKey(tenant) },
+    async (ids) => (await readFields(redis, ids, TRAIT_FIELDS)).map(parseTraits),
+    matches,
+  );
+  const ids = found.map(({ id }) => id);
   const records = await readFields(redis, ids, SUMMARY_FIELDS);
   return { records: records.map(parseJobSummary).filter((record) => record !== null), hasMore };
-}
-
-async function matchingIds(redis: Redis, query: JobListQuery): Promise<{ ids: string[]; hasMore: boolean }> {
-  const found: string[] = [];
-  let after = query.after;
-  for (;;) {
-    const ids = await nextIds(redis, query, after);
-    const traits = (await readFields(redis, ids, TRAIT_FIELDS)).map(parseTraits);
-    const lapsed = ids.filter((_, at) => traits[at] === null);
-    if (lapsed.length > 0) await redis.zrem(jobIndexKey(query.tenant), ...lapsed);
-    for (const [at, id] of ids.entries()) {
-      const known = traits[at] ?? null;
-      if (known === null || !query.matches(known)) continue;
-      if (found.length === query.limit) return { ids: found, hasMore: true };
-      found.push(id);
-    }
-    if (ids.length < SCAN_IDS) return { ids: found, hasMore: false };
-    after = ids.at(-1) ?? null;
-  }
 }
 
 function parseTraits([state, model]: (string | null)[]): JobTraits | null {
   if (typeof state !== "string" || typeof model !== "string") return null;
   return { state: jobStateSchema.parse(state), model };
-}
-
-function nextIds(redis: Redis, query: JobListQuery, after: string | null): Promise<string[]> {
-  const key = jobIndexKey(query.tenant);
-  const bound = after === null ? null : `(${after}`;
-  return query.order === "desc"
-    ? redis.zrange(key, bound ?? "+", "-", "BYLEX", "REV", "LIMIT", 0, SCAN_IDS)
-    : redis.zrange(key, bound ?? "-", "+", "BYLEX", "LIMIT", 0, SCAN_IDS);
 }
 
 async function readFields(

@@ -1,0 +1,75 @@
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
+import { S3_BUCKET, S3_CREDENTIALS, type S3Server, startS3Server } from "@quern/testing/s3-server";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { describeFileStore } from "./file-store.fixture.ts";
+import type { FileStore } from "./file-store.ts";
+import type { BucketConfig } from "./file-store-config.ts";
+import { openFileStore } from "./open-file-store.ts";
+
+let server: S3Server;
+let store: FileStore;
+let observer: S3Client;
+
+function config(changes: Partial<BucketConfig> = {}): BucketConfig {
+  return {
+    kind: "s3",
+    bucket: S3_BUCKET,
+    prefix: "quern/",
+    endpoint: server.endpoint,
+    region: null,
+    forcePathStyle: true,
+    ...changes,
+  };
+}
+
+beforeAll(async () => {
+  for (const [name, value] of Object.entries(S3_CREDENTIALS)) vi.stubEnv(name, value);
+  server = await startS3Server();
+  store = await openFileStore(config());
+  observer = new S3Client({ endpoint: server.endpoint, region: "us-east-1", forcePathStyle: true });
+});
+afterAll(async () => {
+  store?.close();
+  observer?.destroy();
+  await server?.[Symbol.asyncDispose]();
+  vi.unstubAllEnvs();
+});
+
+async function contents(): Promise<string[]> {
+  const { Contents = [] } = await observer.send(new ListObjectsV2Command({ Bucket: S3_BUCKET }));
+  return Contents.map(({ Key = "" }) => Key);
+}
+
+const never = new AbortController().signal;
+async function* one(text: string) {
+  yield Buffer.from(text);
+}
+
+describeFileStore("a bucket", () => ({ store, contents }));
+
+test("files lie under the prefix", async () => {
+  await store.write("tenant/file-a", one("here"), never);
+  const object = await observer.send(new GetObjectCommand({ Bucket: S3_BUCKET, Key: "quern/tenant/file-a" }));
+  expect(await object.Body?.transformToString()).toBe("here");
+});
+
+test("1,100 segments, more than a page, go in one call", async () => {
+  const file = await store.grow("tenant/many", "1", []);
+  for (let append = 0; append < 1_100; append += 1) await file.append(Buffer.from("x"));
+  await store.removeSegments("tenant/many");
+  expect((await contents()).filter((key) => key.includes("many"))).toEqual([]);
+});
+
+test("a bucket that is not there, and a server that is gone, are told of", async () => {
+  const nowhere = await openFileStore(config({ bucket: "no-such-bucket" }));
+  await expect(nowhere.write("tenant/file", one("x"), never)).rejects.toMatchObject({
+    code: "file_store_unavailable",
+    message: expect.stringContaining("NoSuchBucket"),
+  });
+  nowhere.close();
+  const other = await startS3Server();
+  const gone = await openFileStore(config({ endpoint: other.endpoint }));
+  await other.stop();
+  await expect(gone.size("tenant/file")).rejects.toMatchObject({ code: "file_store_unavailable" });
+  gone.close();
+});
