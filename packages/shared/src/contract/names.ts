@@ -73,6 +73,8 @@ export const BATCH_CHANNEL = "quern:batch-changed";
 
 /** BullMQ's key prefix for the queue of batches, each of which is one scheduler's to see through. */
 export const BATCH_QUEUE_PREFIX = "{quern:batches}";
+/** Its name. A job in it has the batch's id for its own, and `{ batchId }` for its data. */
+export const BATCH_QUEUE_NAME = "batches";
 
 /** The token of the one scheduler that feeds the lines of all batches to a model. */
 export function feederLockKey(model: string): string {

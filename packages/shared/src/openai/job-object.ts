@@ -1,11 +1,11 @@
 import type { NoEstimateReason, Quantiles } from "../contract/estimate.ts";
 import type { JobClass, JobSummary } from "../contract/job.ts";
 import { isTerminal } from "../contract/lifecycle.ts";
-import type { WebhookState } from "../contract/webhook.ts";
 import { type ChatUsage, toChatUsage } from "./chat-response.ts";
 import { type EndpointResponse, toEndpointResponse } from "./endpoint-response.ts";
 import { type ErrorBody, httpStatusOf, toErrorBody } from "./error-body.ts";
 import { inWordsOf } from "./field-names.ts";
+import { toWebhookObject, type WebhookObject } from "./webhook-object.ts";
 
 /** A job as the API shows it. Times are Unix seconds with milliseconds after the point. */
 export interface JobObject {
@@ -40,14 +40,6 @@ export interface JobObject {
   retried_from: string | null;
   /** Where its end is told, and how far that is; null: nowhere. */
   webhook: WebhookObject | null;
-}
-
-export interface WebhookObject {
-  url: string;
-  status: WebhookState["status"];
-  attempts: number;
-  last_status_code: number | null;
-  last_error: string | null;
 }
 
 /** What a batch's output line holds: the answer that the endpoint would have given. */
@@ -95,15 +87,9 @@ export function toJobObject(
     response: ended ? responseOf(record) : null,
     error: error === null ? null : { code: error.code, message: error.message },
     metadata: record.metadata,
-    webhook: webhookOf(record.webhook),
+    webhook: toWebhookObject(record.webhook),
     retried_from: record.retriedFrom,
   };
-}
-
-function webhookOf(webhook: WebhookState | null): WebhookObject | null {
-  if (webhook === null) return null;
-  const { url, status, attempts, lastStatusCode, lastError } = webhook;
-  return { url, status, attempts, last_status_code: lastStatusCode, last_error: lastError };
 }
 
 /**
