@@ -11,6 +11,7 @@ export type ErrorCode =
   | "model_not_found"
   | "job_not_found"
   | "response_not_found"
+  | "batch_not_found"
   | "file_not_found"
   | "route_not_found"
   | "deadline_infeasible"
@@ -19,6 +20,8 @@ export type ErrorCode =
   | "idempotency_in_flight"
   | "idempotency_key_expired"
   | "job_not_retryable"
+  | "batch_not_retryable"
+  | "file_in_use"
   | "events_expired"
   // capacity
   | "redis_unavailable"
