@@ -32,6 +32,7 @@ const envSchema = z.object({
   ...retentionVariables,
   // A day at least, which is what callers of other APIs count on.
   QUERN_IDEMPOTENCY_SECONDS: z.coerce.number().int().min(86_400).default(86_400),
+  QUERN_BATCH_DEDUPE: z.enum(["on", "off"]).default("off"),
   QUERN_WEBHOOK_SECRET: webhookSecretListSchema.optional(),
   QUERN_WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"]).default("false"),
   QUERN_DRAIN_GRACE_SECONDS: z.coerce.number().min(0).max(86_400).default(100),
@@ -61,6 +62,8 @@ export interface GatewayConfig {
   retention: Retention;
   /** How long an Idempotency-Key is kept: at least as long as the job that it stands for. */
   idempotencySeconds: number;
+  /** Whether identical lines of a batch that does not say so itself are computed once. */
+  batchDedupe: boolean;
   webhookRules: WebhookRules;
   /** How long answers that are being waited for may take once the gateway is told to stop. */
   drainGraceMs: number;
@@ -87,6 +90,7 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
     catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
     retention,
     idempotencySeconds: Math.max(env.QUERN_IDEMPOTENCY_SECONDS, ...Object.values(retention.jobSeconds)),
+    batchDedupe: env.QUERN_BATCH_DEDUPE === "on",
     webhookRules: {
       tenantSecrets: env.QUERN_WEBHOOK_SECRET === undefined ? "none" : "set",
       privateReceivers: env.QUERN_WEBHOOK_ALLOW_PRIVATE === "true" ? "allowed" : "refused",

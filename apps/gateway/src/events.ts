@@ -36,6 +36,7 @@ export function gatewayEvents(log: Logger): GatewayEvents {
         request_id: requestIdOf(response),
         ...(response.locals.fileId === undefined ? {} : { file: response.locals.fileId }),
         ...(response.locals.jobId === undefined ? {} : { job: response.locals.jobId }),
+        ...(response.locals.batchId === undefined ? {} : { batch: response.locals.batchId }),
       };
       if (status >= 500) log.warn(line, "request");
       else log.info(line, "request");

@@ -70,6 +70,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       maxFileBytes: config.files.maxBytes,
       retention: config.retention,
       idempotencySeconds: config.idempotencySeconds,
+      batchDedupe: config.batchDedupe,
       webhookRules: config.webhookRules,
       draining: draining.signal,
       closing: closing.signal,

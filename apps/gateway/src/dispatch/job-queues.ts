@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
 import { type JobRecord, queueOf } from "@quern/shared/contract/job";
-import { queuePrefix } from "@quern/shared/contract/names";
+import { BATCH_QUEUE_NAME, BATCH_QUEUE_PREFIX, queuePrefix } from "@quern/shared/contract/names";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -12,7 +12,7 @@ const ENQUEUE_TIMEOUT_MS = 800;
 export type QueuedJob = Pick<JobRecord, "id" | "model" | "class"> &
   Partial<Pick<JobRecord, "suspectSinceMs">>;
 
-/** The BullMQ queues of each model, opened when it is first needed. */
+/** The BullMQ queues of each model, and the one of batches, each opened when it is first needed. */
 export class JobQueues {
   readonly #redis: Redis;
   readonly #onError: (error: Error) => void;
@@ -26,23 +26,35 @@ export class JobQueues {
 
   /** Puts a reference to the job into its queue. A job that is in there already stays as it is. */
   async add(job: QueuedJob): Promise<void> {
-    const added = this.#queue(job).add("generate", { jobId: job.id }, { jobId: job.id });
+    const added = this.#queueOf(job).add("generate", { jobId: job.id }, { jobId: job.id });
     await withinMs(ENQUEUE_TIMEOUT_MS, added);
+  }
+
+  /** Likewise with a batch, which a scheduler then sees through. */
+  async addBatch(batchId: string): Promise<void> {
+    const queue = this.#queue(BATCH_QUEUE_NAME, BATCH_QUEUE_PREFIX);
+    await withinMs(
+      ENQUEUE_TIMEOUT_MS,
+      queue.add("keep", { batchId }, { jobId: batchId, removeOnComplete: true, removeOnFail: true }),
+    );
   }
 
   /** Best effort: a reference that stays finds its job ended, and is dropped then. */
   async remove(job: QueuedJob): Promise<void> {
-    await withinMs(ENQUEUE_TIMEOUT_MS, this.#queue(job).remove(job.id)).catch(() => {});
+    await withinMs(ENQUEUE_TIMEOUT_MS, this.#queueOf(job).remove(job.id)).catch(() => {});
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close().catch(this.#onError)));
   }
 
-  #queue(job: QueuedJob): Queue {
+  #queueOf(job: QueuedJob): Queue {
+    return this.#queue(queueOf(job), queuePrefix(job.model));
+  }
+
+  #queue(name: string, prefix: string): Queue {
     // A queue that is opened while Redis is away never becomes ready.
     if (this.#redis.status !== "ready") throw away();
-    const [name, prefix] = [queueOf(job), queuePrefix(job.model)];
     const key = `${prefix}:${name}`;
     const open = this.#queues.get(key);
     if (open !== undefined) return open;

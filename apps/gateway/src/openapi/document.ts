@@ -1,3 +1,8 @@
+import {
+  batchBodySchema,
+  batchEventsQuerySchema,
+  batchListQuerySchema,
+} from "@quern/shared/openai/batch-requests";
 import { chatBodySchema } from "@quern/shared/openai/chat-body-schema";
 import { completionBodySchema } from "@quern/shared/openai/completion-request";
 import { TTL_HEADER } from "@quern/shared/openai/deadline";
@@ -7,6 +12,15 @@ import { jobBodySchema, jobListQuerySchema, MAX_WAIT_SECONDS } from "@quern/shar
 import { responsesBodySchema } from "@quern/shared/openai/responses-body-schema";
 import { responseQuerySchema } from "@quern/shared/openai/responses-query";
 import { z } from "zod";
+import {
+  batchEvents,
+  batchRequest,
+  completedBatch,
+  failedBatch,
+  newBatch,
+  retriedBatch,
+  runningBatch,
+} from "./batch-examples.ts";
 import {
   chatCompletion,
   chatRequest,
@@ -51,6 +65,7 @@ const schemas = {
       },
     },
   },
+  BatchRequest: inputSchema(batchBodySchema),
   ...replySchemas,
 };
 
@@ -64,7 +79,7 @@ export function openApiDocument(): Json {
       license: { name: "MIT", identifier: "MIT" },
       description:
         "A job queue in front of Qwen models. Every request becomes a job: ask and wait (`/v1/chat/completions`, `/v1/responses`, `/v1/completions`, `/v1/embeddings`), or submit, " +
-        "follow, cancel and pick up later (`/v1/jobs`).",
+        "follow, cancel and pick up later (`/v1/jobs`); or hand in many at once, as a file of lines (`/v1/batches`).",
     },
     servers: [{ url: "http://127.0.0.1:8080" }],
     paths: {
@@ -317,9 +332,9 @@ export function openApiDocument(): Json {
         delete: {
           operationId: "deleteFile",
           summary: "Delete a file",
-          description: "A batch that still needs it fails.",
+          description: "Not while a batch that is not over still reads it.",
           parameters: [fileId],
-          responses: { 200: json("It is gone", "DeletedFile"), ...errors(403, 404, 503) },
+          responses: { 200: json("It is gone", "DeletedFile"), ...errors(403, 404, 409, 503) },
         },
       },
       "/v1/files/{id}/content": {
@@ -346,6 +361,112 @@ export function openApiDocument(): Json {
               description: "The range begins behind the end; `content-range` says how long the file is",
             },
             ...errors(403, 404, 500, 503),
+          },
+        },
+      },
+      "/v1/batches": {
+        post: {
+          operationId: "createBatch",
+          summary: "Submit a batch",
+          description:
+            "OpenAI's batches: the lines of a file, each a request to one endpoint. Its input is read afterwards: what is wrong in there fails " +
+            "the batch, not this request. Beside OpenAI's fields there are `dedupe` and `webhook`, and other windows. docs/batches-api.md says more.",
+          parameters: [idempotencyKey],
+          requestBody: body("BatchRequest", batchRequest),
+          responses: {
+            200: { ...json("The batch", "Batch", { submitted: newBatch }), headers: replayed },
+            ...errors(400, 403, 409, 410, 413, 422, 503),
+          },
+        },
+        get: {
+          operationId: "listBatches",
+          summary: "List batches, the newest first",
+          parameters: queryParameters(batchListQuerySchema),
+          responses: { 200: json("A page of batches", "BatchList"), ...errors(400, 403, 503) },
+        },
+      },
+      "/v1/batches/{id}": {
+        get: {
+          operationId: "getBatch",
+          summary: "Read a batch",
+          parameters: [batchId],
+          responses: {
+            200: json("The batch", "Batch", {
+              running: runningBatch,
+              completed: completedBatch,
+              failed: failedBatch,
+            }),
+            ...errors(403, 404, 503),
+          },
+        },
+      },
+      "/v1/batches/{id}/cancel": {
+        post: {
+          operationId: "cancelBatch",
+          summary: "Cancel a batch",
+          description:
+            "Lines that run are stopped, the rest is not begun; what was answered until then stays readable. A batch that is over, or just being " +
+            "finished, stays as it is.",
+          parameters: [batchId],
+          responses: { 200: json("The batch", "Batch"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/batches/{id}/pause": {
+        post: {
+          operationId: "pauseBatch",
+          summary: "Feed no more lines of a batch",
+          description:
+            "Lines that are under way come to their end, and its window runs on. A batch that is over, or being ended, stays as it is.",
+          parameters: [batchId],
+          responses: { 200: json("The batch", "Batch"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/batches/{id}/resume": {
+        post: {
+          operationId: "resumeBatch",
+          summary: "Let a paused batch go on",
+          parameters: [batchId],
+          responses: { 200: json("The batch", "Batch"), ...errors(403, 404, 503) },
+        },
+      },
+      "/v1/batches/{id}/retry-failed": {
+        post: {
+          operationId: "retryBatch",
+          summary: "Submit the lines again that failed, were cancelled, or have expired",
+          description:
+            "A new batch under the same custom ids, of a file of just these lines; `retried_from` names the old one, which stays as it is.",
+          parameters: [batchId, idempotencyKey],
+          responses: {
+            200: { ...json("The new batch", "Batch", { retried: retriedBatch }), headers: replayed },
+            ...errors(400, 403, 404, 409, 410, 422, 503),
+          },
+        },
+      },
+      "/v1/batches/{id}/events": {
+        get: {
+          operationId: "followBatch",
+          summary: "Follow a batch",
+          description:
+            "Server-sent events: `progress` when something changed, twice a second at most, and `end` with the whole batch. With " +
+            "`?lines=true` each line of the output and the error file is a `line` event, as soon as it stands there; the ids of those are " +
+            "`<bytes of the output>-<bytes of the errors>`.",
+          parameters: [
+            batchId,
+            ...queryParameters(batchEventsQuerySchema),
+            {
+              name: "Last-Event-ID",
+              in: "header",
+              description: "Begin behind this line (`?after=` does the same)",
+              schema: { type: "string", pattern: "^(\\d+-\\d+|end)$" },
+            },
+          ],
+          responses: {
+            200: {
+              description: "The events",
+              content: { "text/event-stream": { schema: ref("BatchEvent"), example: batchEvents } },
+            },
+            204: { description: "The batch is over, and `Last-Event-ID` is its `end`" },
+            ...errors(400, 403, 404, 410, 503),
           },
         },
       },
@@ -420,6 +541,7 @@ const fileContent = {
   "application/octet-stream": { schema: { type: "string", contentMediaType: "application/octet-stream" } },
 };
 const replayed = { "idempotent-replayed": { schema: { const: "true" } } };
+const batchId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^batch_" } };
 const fileId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^file-" } };
 const jobId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^job_" } };
 const responseId = { name: "id", in: "path", required: true, schema: { type: "string", pattern: "^resp_" } };
@@ -442,7 +564,7 @@ const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   400: "The request is at fault; `param` names the field",
   403: "Without API keys only this machine is answered",
   404: "There is no such thing, or it is not yours",
-  409: "The first request of this Idempotency-Key is just being accepted; or the job is in no state for this",
+  409: "The first request of this Idempotency-Key is just being accepted; or the job or batch is in no state for this; or a batch still reads the file",
   410: "Somebody cancelled the job before it ended; or what is asked for is no longer kept",
   413: "The body, or the file, is too large",
   422: "Nine of ten such jobs would miss the deadline, as queue and workers stand; or the Idempotency-Key is another request's",

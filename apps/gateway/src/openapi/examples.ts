@@ -182,6 +182,7 @@ function streamOf(job: JobSummary, text: string): string {
     .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
     .join("");
 }
+
 export const uploadedFile = toFileObject({
   id: "file-019aad2e-7d1c-7b3a-9a55-3f0c6d2b8e41",
   tenant: "default",

@@ -1,17 +1,22 @@
 import { NO_ESTIMATE_REASONS } from "@quern/shared/contract/estimate";
 import { FILE_PURPOSES } from "@quern/shared/contract/file";
 import { ENDPOINTS, JOB_CLASSES } from "@quern/shared/contract/job";
-import { WEBHOOK_STATUSES } from "@quern/shared/contract/webhook";
 import { WORKER_STATES } from "@quern/shared/contract/worker";
+import { batchSchemas } from "./batch-schemas.ts";
+import {
+  list,
+  nullable,
+  nullableSeconds,
+  object,
+  orNull,
+  ref,
+  seconds,
+  webhook,
+  wholeSeconds,
+} from "./schema-words.ts";
 
 /** The shapes of replies, in JSON Schema. */
 
-const nullable = (type: string) => ({ type: [type, "null"] });
-const seconds = { type: "number", description: "Unix seconds, milliseconds after the point" };
-const wholeSeconds = { type: "integer", description: "Unix seconds" };
-const nullableSeconds = { ...seconds, type: ["number", "null"] };
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
-const orNull = (schema: object) => ({ anyOf: [schema, { type: "null" }] });
 const experts = orNull({
   type: "object",
   properties: { total: { type: "integer" }, used: { type: "integer" } },
@@ -39,27 +44,6 @@ const estimates = {
   ...orNull(object({ start: coverage, end: coverage })),
   description: "How many jobs began and ended before their estimates; null: nothing was estimated yet",
 };
-
-function object(properties: Record<string, object>, optional: string[] = []) {
-  return {
-    type: "object",
-    properties,
-    required: Object.keys(properties).filter((name) => !optional.includes(name)),
-  };
-}
-
-function list(item: string, pages: boolean) {
-  const page = {
-    first_id: nullable("string"),
-    last_id: nullable("string"),
-    has_more: { type: "boolean" },
-  };
-  return object({
-    object: { const: "list" },
-    data: { type: "array", items: ref(item) },
-    ...(pages ? page : {}),
-  });
-}
 
 const toolCall = object({
   id: { type: "string" },
@@ -328,15 +312,7 @@ export const schemas = {
     ),
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
     metadata: { type: "object", additionalProperties: { type: "string" } },
-    webhook: orNull(
-      object({
-        url: { type: "string" },
-        status: { enum: WEBHOOK_STATUSES },
-        attempts: { type: "integer", description: "Deliveries tried so far" },
-        last_status_code: { ...nullable("integer"), description: "null: the last attempt got no answer" },
-        last_error: nullable("string"),
-      }),
-    ),
+    webhook,
     retried_from: { ...nullable("string"), description: "The job that it repeats" },
   }),
   TimeEstimate: object({
@@ -405,6 +381,7 @@ export const schemas = {
   ),
   DeletedFile: object({ id: { type: "string" }, object: { const: "file" }, deleted: { const: true } }),
   FileList: list("File", true),
+  ...batchSchemas,
   Model: object({
     id: { type: "string" },
     object: { const: "model" },

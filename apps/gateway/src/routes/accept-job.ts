@@ -4,12 +4,15 @@ import type { WebhookTarget } from "@quern/shared/contract/webhook";
 import type { DeadlineWish } from "@quern/shared/openai/deadline";
 import { inWordsOf } from "@quern/shared/openai/field-names";
 import { retentionOf } from "@quern/shared/process/retention";
+import { readJob } from "@quern/shared/redis/job-store";
 import type { Request } from "express";
 import { admit } from "../admission/admit.ts";
 import { admitTimes } from "../admission/admit-times.ts";
 import { isServed } from "../admission/known-models.ts";
-import { submitJob } from "../dispatch/submit-job.ts";
-import { type AcceptedJob, acceptOnce } from "../idempotency/accept-once.ts";
+import { refuseWhileClosed } from "../admission/refuse-while-closed.ts";
+import { newJobId } from "../dispatch/job-id.ts";
+import { type SubmittedJob, submitJob } from "../dispatch/submit-job.ts";
+import { acceptOnce } from "../idempotency/accept-once.ts";
 import { IDEMPOTENCY_HEADER, keyedRequestOf } from "../idempotency/keyed-request.ts";
 import type { RouteContext } from "./route.ts";
 
@@ -32,10 +35,16 @@ export interface AskedJob {
   retriedFrom?: string;
 }
 
+export interface AcceptedJob {
+  job: SubmittedJob;
+  /** An earlier request of the same Idempotency-Key made it. */
+  replayed: boolean;
+}
+
 /**
  * Admits a request and submits it as a job, once under its Idempotency-Key.
  * @param whileUnserved `queue`: it may wait for a worker of its model to come; `refuse`: somebody waits for the answer.
- * @throws QuernError `draining`, `redis_evicts`, `model_unavailable`, and as `admit`, `admitTimes` and `acceptOnce` do.
+ * @throws QuernError `model_unavailable`, and as `refuseWhileClosed`, `admit`, `admitTimes` and `acceptOnce` do.
  */
 export async function acceptJob(
   context: RouteContext,
@@ -43,9 +52,8 @@ export async function acceptJob(
   { deadline, ...asked }: AskedJob,
   whileUnserved: "queue" | "refuse",
 ): Promise<AcceptedJob> {
-  const { redis, queues, arrivals, retention, draining, evictionWatch } = context;
-  if (draining.aborted) throw goingAway();
-  await evictionWatch.refuse();
+  const { redis, queues, arrivals, retention } = context;
+  await refuseWhileClosed(context);
   const keyed = keyedRequestOf(request.header(IDEMPOTENCY_HEADER), {
     tenant: asked.tenant,
     method: request.method,
@@ -56,7 +64,7 @@ export async function acceptJob(
     keptSeconds: context.idempotencySeconds,
     retentionSeconds: retention.jobSeconds[asked.class],
   };
-  return acceptOnce(redis, keyed, kept, async (jobId) => {
+  const accept = async (jobId: string): Promise<SubmittedJob> => {
     const known = await admitInWordsOf(asked.endpoint, () => admit(context, asked.model, asked.request));
     const { model } = known.description;
     if (whileUnserved === "refuse" && !isServed(known)) throw notServed(model);
@@ -69,7 +77,10 @@ export async function acceptJob(
       ...retentionOf(retention, asked.class),
       idempotencyKeyHash: keyed?.keyHash ?? null,
     });
-  });
+  };
+  const read = (jobId: string) => readJob(redis, jobId);
+  const { thing: job, replayed } = await acceptOnce(redis, keyed, kept, { newId: newJobId, accept, read });
+  return { job, replayed };
 }
 
 /** Admission knows no endpoint: what it refuses is told by the names that the caller used. */
@@ -89,10 +100,6 @@ async function admitInWordsOf<Admitted>(
       ...(retryAfterSeconds === null ? {} : { retryAfterSeconds }),
     });
   }
-}
-
-function goingAway(): QuernError {
-  return new QuernError("draining", "this gateway is going away and accepts no more jobs; try another one");
 }
 
 function notServed(model: string): QuernError {

@@ -2,11 +2,11 @@ import { toJobObject } from "@quern/shared/openai/job-object";
 import { readJob } from "@quern/shared/redis/job-store";
 import type { Response } from "express";
 import { outlookOf } from "../estimate/job-outlook.ts";
-import type { AcceptedJob } from "../idempotency/accept-once.ts";
+import type { AcceptedJob } from "./accept-job.ts";
 import { jobNotFound } from "./find-job.ts";
 import type { RouteContext } from "./route.ts";
 
-const REPLAYED_HEADER = "idempotent-replayed";
+export const REPLAYED_HEADER = "idempotent-replayed";
 
 /** 202 with the job as it stands. @throws QuernError `job_not_found` when somebody has erased it already. */
 export async function replyWithJob(

@@ -12,11 +12,13 @@ import type { EventHub } from "../follow/event-hub.ts";
 export interface RouteContext extends Admission {
   redis: Redis;
   queues: JobQueues;
+  fileStore: FileStore;
   hub: EventHub;
   arrivals: Arrivals;
+  /** Of batches that don't say so themselves. */
+  batchDedupe: boolean;
   webhookRules: WebhookRules;
   evictionWatch: EvictionWatch;
-  fileStore: FileStore;
   maxFileBytes: number;
   retention: Retention;
   /** How long an Idempotency-Key is kept. */

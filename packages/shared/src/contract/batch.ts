@@ -6,10 +6,6 @@ import { ENDPOINTS, jobErrorSchema, jobResultSchema, metadataSchema } from "./jo
 import { TERMINAL_STATES } from "./lifecycle.ts";
 import { webhookStateSchema } from "./webhook.ts";
 
-/** The one window that OpenAI's API knows. */
-export const COMPLETION_WINDOW = "24h";
-export const COMPLETION_WINDOW_SECONDS = 24 * 3_600;
-
 /** What can be wrong with an input file, in OpenAI's words where it has some. */
 export const BATCH_FAULT_CODES = [
   "invalid_json_line",

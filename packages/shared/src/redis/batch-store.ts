@@ -5,6 +5,7 @@ import {
   BATCH_STATUSES,
   type BatchEvent,
   type BatchStatus,
+  isBatchOver,
 } from "../contract/batch-lifecycle.ts";
 import {
   BATCH_CHANNEL,
@@ -22,6 +23,7 @@ import {
 import { newBatchFields, parseBatchRecord } from "./batch-fields.ts";
 import { loadScript, runScript } from "./script.ts";
 
+const CREATE = loadScript("create_batch.lua");
 const BEGIN_KEEPING = loadScript("begin_keeping.lua");
 const MOVE = loadScript("move_batch.lua");
 const PAUSE = loadScript("pause_batch.lua");
@@ -29,12 +31,14 @@ const PAUSE = loadScript("pause_batch.lua");
 /**
  * Writes a batch down; from here on it is accepted. A scheduler that sweeps puts it into the queue of batches if its
  * submitter does not come to that. The entry among the live ones comes first, so that no record is ever left without.
+ * `created` is false when there is a batch of this id, which stays as it is.
  */
-export async function createBatch(redis: Redis, batch: NewBatch): Promise<void> {
+export async function createBatch(redis: Redis, batch: NewBatch): Promise<{ created: boolean }> {
   await redis.zadd(LIVE_BATCHES_KEY, batch.createdAtMs, batch.id);
-  if (batch.webhook?.secret != null) await redis.hset(webhookKey(batch.id), "secret", batch.webhook.secret);
-  await redis.hset(batchKey(batch.id), newBatchFields(batch));
+  const args = [batch.webhook?.secret ?? "", ...Object.entries(newBatchFields(batch)).flat()];
+  const created = await runScript(redis, CREATE, [batchKey(batch.id), webhookKey(batch.id)], args);
   await redis.zadd(batchIndexKey(batch.tenant), 0, batch.id);
+  return { created: created === 1 };
 }
 
 export async function readBatch(redis: Redis, batchId: string): Promise<BatchRecord | null> {
@@ -109,6 +113,20 @@ export async function readLiveBatches(redis: Redis): Promise<LiveBatch[]> {
     if (error) throw error;
     return { ...entry, hasRecord: exists === 1 };
   });
+}
+
+/** The id of a batch that is not over and reads this file; null: there is none. */
+export async function liveBatchOfFile(redis: Redis, fileId: string): Promise<string | null> {
+  const ids = await liveBatchIds(redis);
+  const pipeline = redis.pipeline();
+  for (const id of ids) pipeline.hmget(batchKey(id), "inputFileId", "status");
+  const reads = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error;
+    const [inputFileId, status] = reply as (string | null)[];
+    // One that is over stays among the live ones until it is retired.
+    return inputFileId === fileId && !isBatchOver(status as BatchStatus);
+  });
+  return ids.find((_, at) => reads[at]) ?? null;
 }
 
 /** @returns the epoch of the scheduler that takes the batch over; null: there is no such batch. */
