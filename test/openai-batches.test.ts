@@ -144,6 +144,7 @@ test("upload, submit, wait, download: every line is answered once, as its endpoi
 test.each([
   ["/v1/completions", { model: "tiny-qwen3", prompt: "The capital of", max_tokens: 4 }, "text_completion"],
   ["/v1/embeddings", { model: "tiny-qwen3", input: ["Paris"] }, "list"],
+  ["/v1/responses", { model: "tiny-qwen3", input: "What is the capital of France?" }, "response"],
 ] as [Endpoint, object, string][])("%s", async (endpoint, body, object) => {
   const line = { custom_id: "one", method: "POST", url: endpoint, body };
   const batch = await overBatch((await submit([line], endpoint)).id);
