@@ -37,6 +37,11 @@ const scheduleSchema = z
   .transform((list) => list.split(",").map(Number))
   .pipe(z.array(z.number("must be seconds, separated by commas").min(0).max(86_400)).min(1).max(50));
 
+/** One bit of a Redis string is kept for each, of which there are 2^32; a scheduler has some bytes for each while it reads them. */
+const MOST_LINES = 100_000_000;
+/** Of a line that is read whole. */
+const MOST_LINE_BYTES = 256 * 2 ** 20;
+
 const envSchema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
   QUERN_WEBHOOK_SECRET: webhookSecretListSchema.default([]),
@@ -47,6 +52,18 @@ const envSchema = z.object({
     .int()
     .min(1)
     .default(24 * 3_600),
+  QUERN_BATCH_MAX_LINES: z.coerce.number().int().min(1).max(MOST_LINES).default(50_000),
+  QUERN_BATCH_MAX_LINE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MOST_LINE_BYTES)
+    .default(10 * 2 ** 20),
+  QUERN_BATCH_RECORD_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(30 * 86_400),
   QUERN_TENANT_WEIGHTS: weightsSchema.optional(),
   QUERN_BATCH_LOOKAHEAD_LINES: z.coerce.number().int().min(1).max(10_000).default(1_000),
   ...fileStoreVariables,
@@ -74,6 +91,11 @@ export interface SchedulerConfig {
   };
   /** How long an expired job stays readable. */
   retentionSeconds: number;
+  batches: {
+    limits: { maxLines: number; maxLineBytes: number };
+    /** How long a batch that is over stays readable. */
+    recordSeconds: number;
+  };
   feeding: {
     /** What a tenant gets of a model when others want it too; 1 for those that are not named. */
     tenantWeights: ReadonlyMap<string, number>;
@@ -95,6 +117,10 @@ export function toConfig(env: SchedulerEnv): SchedulerConfig {
       retrySeconds: env.QUERN_WEBHOOK_RETRY_SECONDS,
     },
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
+    batches: {
+      limits: { maxLines: env.QUERN_BATCH_MAX_LINES, maxLineBytes: env.QUERN_BATCH_MAX_LINE_BYTES },
+      recordSeconds: env.QUERN_BATCH_RECORD_SECONDS,
+    },
     feeding: {
       tenantWeights: env.QUERN_TENANT_WEIGHTS ?? new Map(),
       lookaheadLines: env.QUERN_BATCH_LOOKAHEAD_LINES,

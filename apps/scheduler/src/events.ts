@@ -1,3 +1,5 @@
+import type { BatchRecord } from "@quern/shared/contract/batch";
+import { QuernError } from "@quern/shared/contract/errors";
 import type { Logger } from "@quern/shared/process/logger";
 
 /** How a job got into a state that its queue does not know of. */
@@ -30,6 +32,13 @@ export interface SchedulerEvents {
   /** null: no one file is to blame. */
   fileSweepBroke(fileId: string | null, error: Error): void;
   deliveryTried(line: DeliveryLine): void;
+  batchTaken(batchId: string, epoch: number): void;
+  batchMoved(batchId: string, status: string): void;
+  batchEnded(record: BatchRecord): void;
+  batchBroke(batchId: string, error: Error, retryInMs: number): void;
+  lineBroke(batchId: string, index: number, error: Error): void;
+  batchQueued(batchId: string): void;
+  batchForgotten(batchId: string): void;
   feeding(model: string): void;
   inputUnreadable(batchId: string, error: Error): void;
   redisError(error: Error): void;
@@ -72,6 +81,35 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
       if (outcome === "delivered") log.info(line, "webhook delivered");
       else log.warn(line, `webhook ${outcome.replace("_", " ")}`);
     },
+    batchTaken: (batch, epoch) => log.info({ batch, epoch }, "this scheduler keeps the batch now"),
+    batchMoved: (batch, status) => log.info({ batch, status }, "batch moved on"),
+    batchEnded: ({ id, tenant, status, model, total, completed, failed, usage, createdAtMs }) =>
+      log.info(
+        {
+          batch: id,
+          tenant,
+          status,
+          model,
+          total,
+          completed,
+          failed,
+          input_tokens: usage.promptTokens,
+          output_tokens: usage.completionTokens,
+          age_s: Math.round((Date.now() - createdAtMs) / 1_000),
+        },
+        "batch is over",
+      ),
+    batchBroke: (batch, error, retryInMs) => {
+      const line = { batch, retry_in_s: retryInMs / 1_000 };
+      // Ours say in their message what the cure is.
+      if (error instanceof QuernError)
+        log.warn({ ...line, reason: error.message }, "batch can't go on just now");
+      else log.error({ ...line, err: error }, "batch could not be kept; trying again");
+    },
+    lineBroke: (batch, index, error) =>
+      log.error({ batch, index, err: error }, "answer to a line of the batch could not be written"),
+    batchQueued: (batch) => log.warn({ batch }, "batch was in no queue any more; it is again"),
+    batchForgotten: (batch) => log.warn({ batch }, "batch has no record; it counts as never accepted"),
     feeding: (model) => log.info({ model }, "this scheduler feeds the batches of the model now"),
     inputUnreadable: (batch, error) =>
       log.warn({ batch, reason: error.message }, "input of the batch can't be read; trying again"),

@@ -8,6 +8,7 @@ import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { TimedLock } from "@quern/shared/redis/timed-lock";
+import { BatchDuties } from "./batches/batch-duties.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { schedulerEvents } from "./events.ts";
 import { FILE_SWEEPER_LOCK_TTL_MS, FileSweeper } from "./files/file-sweeper.ts";
@@ -25,7 +26,8 @@ const SWEEPER_LOCK_TTL_MS = 5_000;
 const REDIS_PATIENCE_MS = 2_000;
 
 /**
- * A scheduler from its first connection to its last: deliver webhooks, sweep jobs and files if no other one does, until `stop`; drain.
+ * A scheduler from its first connection to its last: deliver webhooks, see batches through, sweep jobs and files if no other one does, until
+ * `stop`; drain.
  * Resolves when all is closed. `resolve` stands for the machine's resolver in tests.
  */
 export async function runScheduler(
@@ -50,17 +52,23 @@ export async function runScheduler(
   const asked = new AskedJobs(subscriber);
   const lock = new TimedLock(redis, SWEEPER_LOCK_KEY, SWEEPER_LOCK_TTL_MS);
   const sweeper = new Sweeper({ redis, references, deliveries, retentionSeconds, events }, lock, asked);
-  const store = await openFileStore(config.files);
-  stack.defer(() => store.close());
+  const files = await openFileStore(config.files);
+  stack.defer(() => files.close());
   const fileLock = new TimedLock(redis, FILE_SWEEPER_LOCK_KEY, FILE_SWEEPER_LOCK_TTL_MS);
-  const fileSweeper = new FileSweeper({ redis, store, events }, fileLock);
+  const fileSweeper = new FileSweeper({ redis, store: files, events }, fileLock);
   const consumer = new DeliveryConsumer({ redis, ...webhooks, resolve, events });
+  const { tenantWeights, lookaheadLines } = config.feeding;
+  const batches = new BatchDuties({
+    ...{ redis, subscriber, files, references, deliveries, events, lookaheadLines, ...config.batches },
+    weightOf: (tenant) => tenantWeights.get(tenant) ?? 1,
+  });
+  stack.defer(() => batches.close());
   const presence = new Presence(redis, hostname(), events.redisError);
 
   const stopped = aborted(stop);
-  const started = Promise.all([asked.listen(), presence.start(), consumer.start()]);
+  const started = Promise.all([asked.listen(), presence.start(), consumer.start(), batches.start()]);
   await Promise.race([started, stopped]);
-  const swept = Promise.all([sweeper.run(stop), fileSweeper.run(stop)]);
+  const swept = Promise.all([sweeper.run(stop), fileSweeper.run(stop), batches.run(stop)]);
   if (!stop.aborted) {
     events.ready();
     tellReady();
@@ -69,7 +77,7 @@ export async function runScheduler(
   await stopped;
   events.draining();
   const graceMs = redis.status === "ready" ? drainGraceMs : 0;
-  const drained = Promise.all([swept, consumer.drain(graceMs), presence.stop()]);
+  const drained = Promise.all([swept, consumer.drain(graceMs), batches.drain(), presence.stop()]);
   // With Redis away nothing can be handed back: what was begun is found by the next scheduler.
   const patience = new AbortController();
   const lost = sleep(graceMs + REDIS_PATIENCE_MS, "lost" as const, { signal: patience.signal });

@@ -1,25 +1,24 @@
-import type { JobRecord } from "@quern/shared/contract/job";
 import { WEBHOOK_QUEUE_PREFIX } from "@quern/shared/contract/names";
 import type { WebhookState } from "@quern/shared/contract/webhook";
 import { storeDelivery } from "@quern/shared/redis/webhook-store";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { webhookBody } from "../webhooks/webhook-body.ts";
 
 export const DELIVERY_QUEUE = "deliveries";
 /** BullMQ asks the consumer's own function for the pause before each further attempt. */
 const BACKOFF = { type: "schedule" };
 
-/** A reference: what is delivered, and the job's own secret, stand with the job, and are gone when it is erased. */
+/** A reference: what is delivered, and the job's own secret, stand with the job, and are gone when it is erased. So with a batch. */
 export const deliverySchema = z.object({
+  /** Or the batch's. */
   jobId: z.string(),
   url: z.string(),
   signer: z.enum(["job", "tenant"]),
 });
 export type QueuedDelivery = z.infer<typeof deliverySchema>;
 
-/** Where the webhooks of ended jobs wait to be delivered. */
+/** Where the webhooks of ended jobs and batches wait to be delivered. */
 export class DeliveryQueue {
   readonly #redis: Redis;
   readonly #queue: Queue;
@@ -34,12 +33,12 @@ export class DeliveryQueue {
     this.#queue.on("error", onError);
   }
 
-  /** A job has one delivery: its id is the job's, and one that is in the queue already stays as it is. */
-  async add(record: JobRecord, { url, signer }: WebhookState): Promise<void> {
-    await storeDelivery(this.#redis, record.id, webhookBody(record));
-    const delivery: QueuedDelivery = { jobId: record.id, url, signer };
+  /** A job, or a batch, has one delivery: its id is theirs, and one that is in the queue already stays as it is. */
+  async add(id: string, body: string, { url, signer }: WebhookState): Promise<void> {
+    await storeDelivery(this.#redis, id, body);
+    const delivery: QueuedDelivery = { jobId: id, url, signer };
     await this.#queue.add("deliver", delivery, {
-      jobId: record.id,
+      jobId: id,
       attempts: this.#retrySeconds.length,
       delay: (this.#retrySeconds[0] ?? 0) * 1_000,
       backoff: BACKOFF,

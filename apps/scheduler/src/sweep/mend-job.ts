@@ -6,37 +6,50 @@ import type { JobReferences } from "../queue/job-references.ts";
 import type { LiveEntry } from "./live-pages.ts";
 import { readStandings, type Standing } from "./standing.ts";
 
-/**
- * Puts a job that has not ended back where it belongs when its queues know nothing of it: Redis lost its last second,
- * a submitter died half-way, or BullMQ gave the job up. The record is read before the queues and after: only one that
- * stood still meanwhile is missed by them, so a job that somebody works at is never touched. What remains is fenced.
- *
- * @returns `fine`: its queues know it, or it moved on. `unleased`: a running job that no worker has a lease of.
- */
+/** Mends an accepted job, of whatever kind (`mendReference`). */
 export async function mendJob(
   redis: Redis,
   references: JobReferences,
   entry: LiveEntry,
   before: Standing,
   nowMs: number,
-): Promise<Mend | "fine" | "unleased"> {
-  const job = { id: entry.id, model: before.model, class: before.class };
+): Promise<Mended> {
+  const mended = await mendReference(redis, references, entry.id, before, nowMs);
+  // A submitter that died before it confirmed would let the record expire in its queue.
+  if (mended === "handed_back" || mended === "reference_added") await confirmJob(redis, entry);
+  return mended;
+}
+
+/** `fine`: its queues know it, or it moved on. `unleased`: a running job that no worker has a lease of. */
+export type Mended = Mend | "fine" | "unleased";
+
+/**
+ * Puts a job that has not ended back where it belongs when its queues know nothing of it: Redis lost its last second,
+ * a submitter died half-way, or BullMQ gave the job up. The record is read before the queues and after: only one that
+ * stood still meanwhile is missed by them, so a job that somebody works at is never touched. What remains is fenced.
+ */
+export async function mendReference(
+  redis: Redis,
+  references: JobReferences,
+  jobId: string,
+  before: Standing,
+  nowMs: number,
+): Promise<Mended> {
+  const job = { id: jobId, model: before.model, class: before.class };
   const reference = await references.find(job);
   if (reference === "unleased" && before.state === "running") return "unleased";
   if (reference !== "none") return "fine";
-  const [now] = await readStandings(redis, [entry.id]);
+  const [now] = await readStandings(redis, [jobId]);
   if (now == null || isTerminal(now.state)) return "fine";
   if (now.state !== before.state || now.attempt !== before.attempt) return "fine";
 
-  if (now.state === "running" && !(await handBack(redis, entry.id, now.attempt, nowMs))) return "fine";
+  if (now.state === "running" && !(await handBack(redis, jobId, now.attempt, nowMs))) return "fine";
   await references.put(job);
-  // A submitter that died before it confirmed would let the record expire in its queue.
-  await confirmJob(redis, entry);
   return now.state === "running" ? "handed_back" : "reference_added";
 }
 
-/** For an attempt that nobody makes any more; what earlier ones left in the record stays there. */
-async function handBack(redis: Redis, jobId: string, epoch: number, nowMs: number): Promise<boolean> {
+/** Ends an attempt that nobody makes any more; what earlier ones left in the record stays there. */
+export async function handBack(redis: Redis, jobId: string, epoch: number, nowMs: number): Promise<boolean> {
   const record = await readJob(redis, jobId);
   if (record === null) return false;
   const { usage, result } = record;

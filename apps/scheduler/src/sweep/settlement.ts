@@ -4,6 +4,7 @@ import { dropLiveJob, type LiveJob, settleJob } from "@quern/shared/redis/live-j
 import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../events.ts";
 import type { DeliveryQueue } from "../queue/delivery-queue.ts";
+import { webhookBody } from "../webhooks/webhook-body.ts";
 
 /**
  * What follows a job's end, in an order that can be broken off anywhere and begun anew: the webhook is put into its
@@ -24,7 +25,9 @@ export async function settle(
   }
   const { state, usage, webhook } = record;
   if (!isTerminal(state)) return;
-  if (webhook?.status === "pending" && webhook.attempts === 0) await deliveries.add(record, webhook);
+  if (webhook?.status === "pending" && webhook.attempts === 0) {
+    await deliveries.add(record.id, webhookBody(record), webhook);
+  }
   const { settled } = await settleJob(redis, job, { state, usage });
   if (settled) events.jobSettled(job.id, state);
 }

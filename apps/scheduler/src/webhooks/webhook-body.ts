@@ -4,7 +4,7 @@ import { WEBHOOK_EVENTS } from "@quern/shared/contract/webhook";
 import { toJobObject } from "@quern/shared/openai/job-object";
 
 /** Standard Webhooks' advice; many receivers refuse larger bodies. */
-const MAX_BODY_BYTES = 20_000;
+export const MAX_BODY_BYTES = 20_000;
 
 /**
  * What a receiver is told of a job that has ended: all of it as `GET /v1/jobs/{id}` shows it, or without its answer, or
@@ -24,6 +24,6 @@ export function webhookBody(record: JobRecord): string {
 }
 
 /** The same over all attempts, by which a receiver knows a delivery again. No dot, which the signature separates by. */
-export function webhookId(jobId: string): string {
-  return `msg_${jobId.replace(/^job_/, "")}`;
+export function webhookId(id: string): string {
+  return `msg_${id.replace(/^job_/, "")}`;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { batchStatusSchema } from "./batch-lifecycle.ts";
 import { quantilesSchema } from "./estimate.ts";
 import { usageSchema } from "./generation.ts";
-import { ENDPOINTS, jobErrorSchema, jobResultSchema, metadataSchema } from "./job.ts";
+import { ENDPOINTS, jobErrorSchema, jobRecordSchema, jobResultSchema, metadataSchema } from "./job.ts";
 import { TERMINAL_STATES } from "./lifecycle.ts";
 import { webhookStateSchema } from "./webhook.ts";
 
@@ -111,6 +111,9 @@ export const endedLineSchema = z.object({
   copies: countSchema,
   state: z.enum(TERMINAL_STATES),
   createdAtMs: z.int(),
+  endedAtMs: z.int(),
+  /** What its answer repeats of its body; null: nothing. */
+  echoed: jobRecordSchema.shape.echoed.unwrap(),
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),

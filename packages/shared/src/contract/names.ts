@@ -131,6 +131,9 @@ export function webhookKey(jobId: string): string {
 /** The token of the one scheduler that sweeps just now. */
 export const SWEEPER_LOCK_KEY = "quern:sweeper";
 
+/** The token of the one scheduler that looks for batches that are in no queue. */
+export const BATCH_SWEEP_LOCK_KEY = "quern:batch-sweep";
+
 /** A sign of life of the scheduler on a host; it expires unless it is renewed. */
 export function schedulerKey(host: string): string {
   return `quern:scheduler:${host}`;

@@ -106,7 +106,8 @@ test("a fed line is a job, once, that shares its batch's hash tag", async () => 
 
 test("a line's end, the batch's counts and its place in the outbox are one; what was its job is gone", async () => {
   const batchId = await running();
-  await feedLines(redis, batchId, [fedLine(0, { copies: 2 })]);
+  const fed = fedLine(0, { copies: 2 });
+  await feedLines(redis, batchId, [{ ...fed, job: { ...fed.job, echoed: { store: true } } }]);
   const jobId = lineJobId({ batchId, index: 0 });
   const attempt = await claimed(jobId);
   await appendEvents(redis, attempt, [{ seq: 2, event: { type: "delta", data: { text: "Yes" } } }], 3_000);
@@ -135,6 +136,8 @@ test("a line's end, the batch's counts and its place in the outbox are one; what
     copies: 2,
     state: "completed",
     createdAtMs: 1_000,
+    endedAtMs: 4_000,
+    echoed: { store: true },
     usage,
     result,
     error: null,

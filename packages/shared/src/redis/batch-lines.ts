@@ -129,6 +129,8 @@ function toEndedLine(values: string[]): EndedLine {
     copies: Number(fields.copies),
     state: fields.state,
     createdAtMs: Number(fields.createdAtMs),
+    endedAtMs: Number(fields.endedAtMs),
+    echoed: json(fields.echoed),
     usage: json(fields.usage),
     result: json(fields.result),
     error: json(fields.error),

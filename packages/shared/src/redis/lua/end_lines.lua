@@ -10,7 +10,7 @@ for i = 3, #ARGV, 4 do
   local index = ARGV[i]
   if not redis.call('ZSCORE', KEYS[3], index) then
     local line = { index = index, customId = ARGV[i + 1], copies = tonumber(ARGV[i + 2]), estimatedTokens = 0 }
-    local job = { state = ARGV[1], createdAtMs = ARGV[2], usage = '', result = '', error = ARGV[i + 3] }
+    local job = { state = ARGV[1], createdAtMs = ARGV[2], endedAtMs = ARGV[2], echoed = '', usage = '', result = '', error = ARGV[i + 3] }
     if end_line(KEYS[1], KEYS[2], KEYS[4], line, job) then
       count = count + 1
     end

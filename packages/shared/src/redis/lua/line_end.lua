@@ -21,14 +21,15 @@ local function leave_live(batch, live, positions, index)
   return true
 end
 
--- `batch`, `ended`, `outbox`: keys. `line`: index, customId, copies, estimatedTokens. `job`: state, createdAtMs, and usage,
--- result, error as JSON or ''. Returns whether the line ended now.
+-- `batch`, `ended`, `outbox`: keys. `line`: index, customId, copies, estimatedTokens. `job`: state, createdAtMs, endedAtMs, and
+-- echoed, usage, result, error as JSON or ''. Returns whether the line ended now.
 local function end_line(batch, ended, outbox, line, job)
   if redis.call('SETBIT', ended, line.index, 1) == 1 then
     return false
   end
   redis.call('XADD', outbox, '*', 'index', line.index, 'customId', line.customId, 'copies', line.copies,
-    'state', job.state, 'createdAtMs', job.createdAtMs, 'usage', job.usage, 'result', job.result, 'error', job.error)
+    'state', job.state, 'createdAtMs', job.createdAtMs, 'endedAtMs', job.endedAtMs, 'echoed', job.echoed,
+    'usage', job.usage, 'result', job.result, 'error', job.error)
   local lines = 1 + line.copies
   redis.call('HINCRBY', batch, job.state == 'completed' and 'completed' or 'failed', lines)
   redis.call('HINCRBY', batch, 'settledTokens', line.estimatedTokens)
@@ -45,11 +46,10 @@ local function end_line(batch, ended, outbox, line, job)
 end
 
 -- Ends the line that a job runs, or puts it off when its failure is passing. The record holds how the job ended.
--- `keys`: 1 record, 2 events, 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries,
--- 9 positions. `is_passing`: the failure
--- may be gone at the next try.
+-- `keys`: 1 record, 2 events, 3 batch, 4 ended lines, 5 live lines, 6 outbox, 7 retries, 8 tries, 9 positions. `is_passing`: the
+-- failure may be gone at the next try.
 local function end_line_of_job(keys, is_passing)
-  local fields = redis.call('HMGET', keys[1], 'line', 'state', 'createdAtMs', 'usage', 'result', 'error')
+  local fields = redis.call('HMGET', keys[1], 'line', 'state', 'createdAtMs', 'endedAtMs', 'echoed', 'usage', 'result', 'error')
   local line = cjson.decode(fields[1])
   line.index = string.match(keys[1], '%d+$')
   leave_live(keys[3], keys[5], keys[9], line.index)
@@ -66,8 +66,10 @@ local function end_line_of_job(keys, is_passing)
   end_line(keys[3], keys[4], keys[6], line, {
     state = fields[2],
     createdAtMs = fields[3],
-    usage = fields[4] or '',
-    result = fields[5] or '',
-    error = fields[6] or '',
+    endedAtMs = fields[4],
+    echoed = fields[5] or '',
+    usage = fields[6] or '',
+    result = fields[7] or '',
+    error = fields[8] or '',
   })
 end

@@ -1,0 +1,31 @@
+import type { FileStore } from "@quern/shared/files/file-store";
+import type { Redis } from "ioredis";
+import type { SchedulerEvents } from "../../events.ts";
+import type { DeliveryQueue } from "../../queue/delivery-queue.ts";
+import type { JobReferences } from "../../queue/job-references.ts";
+
+/** What keeping batches works with. */
+export interface KeepContext {
+  redis: Redis;
+  files: FileStore;
+  references: JobReferences;
+  deliveries: DeliveryQueue;
+  limits: { maxLines: number; maxLineBytes: number };
+  /** How long a batch that is over stays readable. */
+  recordSeconds: number;
+  events: SchedulerEvents;
+}
+
+/** One scheduler's time with one batch. `epoch` is its fence; `signal` aborts when it has to let go. */
+export interface Keeping extends KeepContext {
+  batchId: string;
+  epoch: number;
+  /** How often this epoch has recorded what is collected. */
+  saves: { count: number };
+  signal: AbortSignal;
+}
+
+/** The batch is another scheduler's by now, or Redis has gone back in time: whoever takes it up again begins with what stands in Redis. */
+export class KeepingLost extends Error {
+  override readonly name = "KeepingLost";
+}
