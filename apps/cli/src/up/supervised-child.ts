@@ -11,7 +11,12 @@ export interface ChildProgram {
   main: URL;
   args?: string[];
   env: NodeJS.ProcessEnv;
+  /** Default: what this process prints to. */
+  output?: ChildOutput;
 }
+
+/** Where a process prints: to where this one does, or to an open file. */
+export type ChildOutput = "inherit" | number;
 
 /** One process of ours, started again whenever it dies, until it is stopped. */
 export class SupervisedChild {
@@ -68,13 +73,13 @@ export class SupervisedChild {
   }
 
   #spawn(): Started {
-    const { main, args = [], env } = this.#program;
+    const { main, args = [], env, output = "inherit" } = this.#program;
     // In a process group of its own: a terminal's Ctrl-C is for us alone, who then stop all in order.
     const child = fork(main, args, {
       execArgv: [],
       env,
       detached: true,
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      stdio: ["ignore", output, output, "ipc"],
     });
     this.#child = child;
     let fatal: string | null = null;

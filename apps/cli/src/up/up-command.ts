@@ -1,28 +1,9 @@
-import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import type { CliConfig } from "../config.ts";
 import { type EngineFlags, engineFlags, integerFrom } from "../engine-flags.ts";
 import { stopSignals } from "./stop-signals.ts";
 import { runUp } from "./up.ts";
-
-export interface UpOptions {
-  port: number;
-  host: string;
-  dataDir: string;
-  /** At least one. */
-  models: string[];
-  /** Of each model. */
-  workers: number;
-  engine: EngineFlags;
-  /** Of each worker's engine; null: its share of the cores, as far as the model gains from them. */
-  threads: number | null;
-  /** Each worker's share. */
-  cores: number;
-}
-
-const DEFAULT_MODEL = "tiny-qwen3";
-/** Decoding is bound by memory bandwidth long before this many cores. */
-const MAX_CORES = 16;
+import { coresEach, DEFAULT_MODEL, type UpOptions } from "./up-options.ts";
 
 /** `quern up`, which is what `npm start` runs. */
 export function upCommand(config: CliConfig): Command {
@@ -69,7 +50,6 @@ interface UpFlags extends EngineFlags {
 
 function toOptions(flags: UpFlags): UpOptions {
   const models = [...new Set(flags.model ?? [DEFAULT_MODEL])];
-  const share = Math.floor(availableParallelism() / (models.length * flags.workers));
   return {
     port: flags.port,
     host: flags.host,
@@ -78,6 +58,6 @@ function toOptions(flags: UpFlags): UpOptions {
     workers: flags.workers,
     engine: flags,
     threads: flags.threads ?? null,
-    cores: Math.min(Math.max(share, 1), MAX_CORES),
+    cores: coresEach(models.length * flags.workers),
   };
 }
