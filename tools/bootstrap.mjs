@@ -1,7 +1,7 @@
-// What `npm start`, `npm test`, `npm run test:chaos`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
+// What `npm start`, `npm run quern`, `npm test`, `npm run test:chaos`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
 // installs the locked packages when they are missing or stale, then runs the real program under the Node 24 that the
 // lockfile brings. No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
-//   usage: node tools/bootstrap.mjs start|test|test:chaos|check|bench [arguments of the program]
+//   usage: node tools/bootstrap.mjs start|quern|test|test:chaos|check|bench [arguments of the program]
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -17,6 +17,7 @@ const LOWEST_HOST_MAJOR = 20;
 const RUNTIME_MAJOR = 24;
 const PROGRAMS = {
   start: ["apps/cli/src/main.ts", "up"],
+  quern: ["apps/cli/src/main.ts"],
   test: ["tools/run-tests.ts"],
   "test:chaos": ["test/chaos/main.ts"],
   check: ["tools/check.ts"],
@@ -111,7 +112,8 @@ function findRuntime() {
 function runAsParent(runtime, argv) {
   return new Promise((resolve, reject) => {
     const child = spawn(runtime, argv, {
-      cwd: process.cwd(),
+      // npm runs scripts at the top of the repository; names of files are meant from where the person is.
+      cwd: name === "quern" ? (process.env.INIT_CWD ?? process.cwd()) : process.cwd(),
       stdio: ["inherit", "inherit", "inherit", "ipc"],
     });
     // A terminal signals every process of the group, npm passes on what it got: the program sees them and decides.

@@ -4,6 +4,7 @@ import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
 import { z } from "zod";
 import type { ModelsSettings } from "./models/models-command.ts";
+import type { Server } from "./server/call.ts";
 
 const envSchema = z.looseObject({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
@@ -12,6 +13,8 @@ const envSchema = z.looseObject({
   XDG_CACHE_HOME: z.string().optional(),
   HF_ENDPOINT: z.url().default(HF_ENDPOINT),
   HF_TOKEN: z.string().optional(),
+  QUERN_URL: z.url({ protocol: /^https?$/ }).default("http://127.0.0.1:8080"),
+  QUERN_API_KEY: z.string().optional(),
   QUERN_LOG_FORMAT: z.enum(["pretty", "json"]).default("pretty"),
 });
 export type CliEnv = z.infer<typeof envSchema>;
@@ -25,6 +28,8 @@ export interface CliConfig {
   /** null: a private Redis. */
   redisUrl: string | null;
   models: ModelsSettings;
+  /** The gateway that commands ask. */
+  server: Server;
   /** What every process started from here inherits. */
   childEnv: NodeJS.ProcessEnv;
 }
@@ -39,6 +44,7 @@ export function toConfig(env: CliEnv): CliConfig {
       hfEndpoint: env.HF_ENDPOINT,
       hfToken: HF_TOKEN ?? null,
     },
+    server: { url: env.QUERN_URL.replace(/\/+$/, ""), apiKey: env.QUERN_API_KEY ?? null },
     childEnv: { ...(env as NodeJS.ProcessEnv), QUERN_LOG_FORMAT: env.QUERN_LOG_FORMAT },
   };
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { batchCommand } from "./batch/batch-command.ts";
 import type { CliConfig } from "./config.ts";
 import { fitCommand } from "./models/fit-command.ts";
 import { modelsCommand } from "./models/models-command.ts";
@@ -14,5 +15,6 @@ export function createProgram(config: CliConfig): Command {
         new Command().showHelpAfterError("(--help shows what there is)"),
       ),
     )
+    .addCommand(batchCommand(config.server, { ...config, redisUrl: null }))
     .addCommand(modelsCommand(() => config.models).addCommand(fitCommand(config.childEnv)));
 }

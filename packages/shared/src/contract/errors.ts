@@ -48,7 +48,10 @@ export type ErrorCode =
   | "download_failed"
   | "checksum_mismatch"
   | "port_in_use"
-  | "redis_unsuitable";
+  | "redis_unsuitable"
+  // asking a gateway, as the command line does
+  | "server_unavailable"
+  | "server_refused";
 
 /** The same thing tried again later may succeed without anyone changing it. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
@@ -62,6 +65,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "stream_diverged",
   "internal_error",
   "download_failed",
+  "server_unavailable",
 ]);
 
 /**

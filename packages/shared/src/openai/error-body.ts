@@ -51,6 +51,8 @@ const STATUS: Record<ErrorCode, number> = {
   checksum_mismatch: 500,
   port_in_use: 500,
   redis_unsuitable: 500,
+  server_unavailable: 500,
+  server_refused: 500,
 };
 
 export interface ErrorBody {
