@@ -95,6 +95,7 @@ function attemptLine(record: JobRecord, { answer, error }: AttemptOutcome, nowMs
     ...line,
     waited_ms: Math.round(slotAtMs - queuedAtMs),
     ttft_ms: firstTokenAtMs === null ? null : Math.round(firstTokenAtMs - queuedAtMs),
+    slot_ms: Math.round(endedAtMs - slotAtMs),
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     tokens_per_s: decodeMs > 0 ? Math.round((usage.completionTokens / decodeMs) * 1_000) : null,
