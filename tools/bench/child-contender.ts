@@ -1,7 +1,7 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { join } from "node:path";
-import { QuernError } from "@quern/shared/contract/errors";
-import { hasEnded, ownChild } from "./child-lifetime.ts";
+import { ownChild } from "./child-lifetime.ts";
+import { askChild } from "./child-question.ts";
 import type { ChildContenderName, Contender, ContenderOptions } from "./contender.ts";
 import type { ChildCommand, ChildReport } from "./contender-child.ts";
 
@@ -20,11 +20,12 @@ export async function startChildContender(
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const lifetime = ownChild(child, stop);
+  const ask = (command: ChildCommand) => askChild<ChildReport>(name, child, command);
   const toContender = (version: string): Contender & AsyncDisposable => ({
     name,
     version,
     run: async (workload) => {
-      const report = await ask(name, child, { type: "run", workload });
+      const report = await ask({ type: "run", workload });
       if (report.type !== "ran") throw new Error(`${name} answered a round with ${report.type}`);
       return report.trace;
     },
@@ -34,7 +35,7 @@ export async function startChildContender(
       }),
   });
   try {
-    const report = await ask(name, child, { type: "start", name, options });
+    const report = await ask({ type: "start", name, options });
     if (report.type !== "ready") throw new Error(`${name} answered its start with ${report.type}`);
     return toContender(report.version);
   } catch (error) {
@@ -42,21 +43,4 @@ export async function startChildContender(
     await lifetime.exited;
     throw error;
   }
-}
-
-function ask(name: ChildContenderName, child: ChildProcess, command: ChildCommand): Promise<ChildReport> {
-  const { promise, resolve, reject } = Promise.withResolvers<ChildReport>();
-  const fail = (reason: string) => reject(new QuernError("engine_failed", `${name} can't go on: ${reason}`));
-  const onMessage = (report: ChildReport) =>
-    report.type === "failed" ? fail(report.message) : resolve(report);
-  const onExit = (code: number | null, signal: string | null) =>
-    fail(`its process ended with ${signal ?? `code ${code}`}`);
-  child.once("message", onMessage);
-  child.once("exit", onExit);
-  if (hasEnded(child)) onExit(child.exitCode, child.signalCode);
-  else child.send(command);
-  return promise.finally(() => {
-    child.off("message", onMessage);
-    child.off("exit", onExit);
-  });
 }

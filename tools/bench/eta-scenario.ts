@@ -3,11 +3,12 @@ import { connectRedis } from "@quern/shared/redis/connect";
 import { readJob } from "@quern/shared/redis/job-store";
 import { startCluster } from "@quern/testing/cluster";
 import { RandomSource } from "@quern/testing/gguf/random-source";
-import { callApi, chatBodyOf, endedJob, type Probe, readProbes, submitJob } from "@quern/testing/jobs-api";
+import { chatBodyOf, endedJob, type Probe, readProbes, submitJob } from "@quern/testing/jobs-api";
 import type { Redis } from "ioredis";
 import type { EtaOptions } from "./arguments.ts";
 import { type EtaMetrics, type EtaSample, etaMetrics } from "./eta-metrics.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
+import { servedModel } from "./served-model.ts";
 import { type Column, figure, percent, textTable } from "./text-table.ts";
 
 /** What nobody estimates well: the first jobs, of which the rates are made. */
@@ -83,13 +84,6 @@ async function runBursts(
   await Promise.all(underWay);
   const records = await Promise.all(ids.map((id) => readJob(redis, id)));
   return records.filter((record) => record !== null);
-}
-
-async function servedModel(url: string): Promise<string> {
-  const { data } = await callApi<{ data: { id: string; ready: boolean }[] }>(`${url}/v1/models`);
-  const served = data.find(({ ready }) => ready);
-  if (served === undefined) throw new Error("the worker is ready, but no model is");
-  return served.id;
 }
 
 /** Nothing of a job that nobody could estimate, or that did not end well. */

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { startCluster, until } from "@quern/testing/cluster";
-import { callApi } from "@quern/testing/jobs-api";
+import { startCluster } from "@quern/testing/cluster";
 import type { PreemptionOptions } from "./arguments.ts";
 import { arrive, type JobTarget, saturate } from "./preemption-load.ts";
 import { type WaitMetrics, waitMetrics } from "./preemption-metrics.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
+import { servedModel } from "./served-model.ts";
 import { median } from "./statistics.ts";
 import { type Column, figure, percent, textTable } from "./text-table.ts";
 
@@ -76,14 +76,6 @@ export async function runPreemptionScenario(
   }
   const title = `${slots} slots, ${requests} interactive jobs every ${gapMs} ms on average, ${load.lanes} batch jobs at any time`;
   return { figures, tables: `${title}\n${textTable(COLUMNS, rowsOf(figures))}` };
-}
-
-async function servedModel(url: string): Promise<string> {
-  const { data } = await until(async () => {
-    const models = await callApi<{ data: { id: string; ready: boolean }[] }>(`${url}/v1/models`);
-    return models.data.some(({ ready }) => ready) ? models : null;
-  });
-  return data.find(({ ready }) => ready)?.id ?? "";
 }
 
 interface Row extends WaitMetrics {
