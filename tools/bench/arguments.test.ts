@@ -21,6 +21,18 @@ test("without options a scenario has its own defaults", () => {
   expect(readArguments(["preemption"])).toMatchObject({ model: "tiny", slots: 8, requests: 200, gapMs: 50 });
 });
 
+test("a batch is measured in all its parts, or in those that are named", () => {
+  const whole = { parts: ["overhead", "volume", "mixed", "prefix", "fairness"], slots: 8, percent: 100 };
+  expect(readArguments(["batch"])).toMatchObject({
+    scenario: "batch",
+    model: "qwen3-0.6b",
+    ...whole,
+    repeat: 3,
+  });
+  const some = ["batch", "--part", "mixed,prefix", "--percent", "5"];
+  expect(readArguments(some)).toMatchObject({ parts: ["mixed", "prefix"], percent: 5 });
+});
+
 test("options are read", () => {
   const args = "engine --model moe --slots 2,3 --threads 2 --tokens 9 --repeat 4 --json --baseline";
   expect(readArguments([...args.split(" "), "--llama-server", "bin/llama-server"])).toMatchObject({
@@ -58,6 +70,9 @@ test.each([
   { args: ["prefix", "--repeat", "0"], says: "--repeat takes whole numbers from 1 on, not 0" },
   { args: ["prefix", "--baseline"], says: "prefix --help" },
   { args: ["eta", "--llama-server", "x"], says: "eta measures no llama-server" },
+  { args: ["batch", "--llama-server", "x"], says: "batch measures no llama-server" },
+  { args: ["batch", "--part", "overhead,speed"], says: "--part takes overhead, volume" },
+  { args: ["batch", "--percent", "0"], says: "--percent takes whole numbers from 1 on" },
   { args: ["engine", "leftover"], says: "leftover" },
 ])("bad arguments get one error with its cure: $args", ({ args, says }) => {
   expect(() => readArguments(args)).toThrow(

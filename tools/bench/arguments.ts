@@ -52,8 +52,20 @@ export interface PreemptionOptions extends CommonOptions {
   gapMs: number;
 }
 
+export const BATCH_PARTS = ["overhead", "volume", "mixed", "prefix", "fairness"] as const;
+export type BatchPart = (typeof BATCH_PARTS)[number];
+
+export interface BatchOptions extends CommonOptions {
+  scenario: "batch";
+  parts: BatchPart[];
+  slots: number;
+  /** Of the lines and jobs of a whole run. */
+  percent: number;
+}
+
 export type BenchCommand =
   | AttentionOptions
+  | BatchOptions
   | EtaOptions
   | { scenario: "help"; text: string }
   | EngineOptions
@@ -72,6 +84,7 @@ scenarios
   attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
   eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
   preemption     how long interactive jobs wait while batch jobs fill every slot, gateway and Redis included
+  batch          what a batch costs beside its engine, how much memory, and what others notice of it
 `;
 
 const COMMON_USAGE = `
@@ -138,6 +151,21 @@ ${COMMON_USAGE}`,
   --repeat N           rounds (3)
   --model M            as everywhere, but tiny unless told: with a slow model the wait is its step
 ${COMMON_USAGE}`,
+  batch: `Batches from their upload to their files. A gateway, a scheduler, a worker and a Redis for each part.
+
+  npm run bench -- batch [options]
+
+  --part P,P,…         (all)
+       overhead        the same lines through the engine alone and as a batch, in turns
+       volume          50,000 lines of 8 KiB, and 10,000, through an engine that answers at once: lines/s, memory
+       mixed           interactive jobs alone, and beside a batch that fills every slot
+       prefix          5 system prompts in random order: lines ordered by prefix, and as given
+       fairness        a tenant with 100 lines beside one with 10,000
+  --slots N            slots of the worker (8)
+  --percent N          of the lines and jobs of a whole run (100)
+  --repeat N           rounds (3)
+  --model M            of overhead and prefix; the others take tiny, or none
+${COMMON_USAGE}`,
 };
 
 const COMMON_OPTIONS = {
@@ -164,6 +192,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readEta(rest);
     case "preemption":
       return readPreemption(rest);
+    case "batch":
+      return readBatch(rest);
     case undefined:
     case "--help":
     case "-h":
@@ -278,6 +308,36 @@ function readPreemption(args: string[]): BenchCommand {
     requests: wholeNumber("requests", values.requests),
     gapMs: wholeNumber("gap", values.gap),
   };
+}
+
+function readBatch(args: string[]): BenchCommand {
+  const values = parse("batch", args, {
+    part: { type: "string", default: BATCH_PARTS.join(",") },
+    slots: { type: "string", default: "8" },
+    percent: { type: "string", default: "100" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.batch };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("batch measures no llama-server");
+  return {
+    scenario: "batch",
+    ...options,
+    parts: batchParts(values.part),
+    slots: wholeNumber("slots", values.slots),
+    percent: wholeNumber("percent", values.percent),
+  };
+}
+
+function batchParts(value: string | boolean | undefined): BatchPart[] {
+  return String(value)
+    .split(",")
+    .map((name) => {
+      const part = BATCH_PARTS.find((known) => known === name);
+      if (part === undefined)
+        throw invalid(`--part takes ${BATCH_PARTS.join(", ")}, not ${name || "nothing"}`);
+      return part;
+    });
 }
 
 type Values = Record<string, string | boolean | undefined>;

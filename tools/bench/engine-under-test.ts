@@ -61,8 +61,8 @@ export function loadUnderTest(
 }
 
 /**
- * Quern's engine as an engine child runs it, without templates and IPC: tokens in, tokens out. All that the benchmarks
- * know of apps/worker stands in this file.
+ * Quern's engine as an engine child runs it, without templates and IPC: tokens in, tokens out. The benchmarks
+ * know the apps by files like this one alone.
  *
  * @throws QuernError `model_load_failed`.
  */

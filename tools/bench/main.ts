@@ -2,6 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { onSupervisorGone } from "@quern/shared/process/supervised";
 import { type BenchCommand, readArguments } from "./arguments.ts";
 import { runAttentionScenario } from "./attention-scenario.ts";
+import { runBatchScenario } from "./batch/batch-scenario.ts";
 import { runEngineScenario } from "./engine-scenario.ts";
 import { runEtaScenario } from "./eta-scenario.ts";
 import { describeMachine, machineLine } from "./machine.ts";
@@ -58,5 +59,7 @@ function measure(
       return runAttentionScenario(command, context);
     case "eta":
       return runEtaScenario(command, context);
+    case "batch":
+      return runBatchScenario(command, context);
   }
 }
