@@ -145,7 +145,15 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
   function generate(request: GenerationRequest) {
     const id = `job_${nextId++}`;
     return engine.generate(
-      { id, request, traceparent: null, tenant: "default", published: [] },
+      {
+        id,
+        class: "interactive",
+        isFollowed: true,
+        request,
+        traceparent: null,
+        tenant: "default",
+        published: [],
+      },
       { deltas: () => {}, restarted: () => {} },
       new AbortController().signal,
     );

@@ -42,6 +42,7 @@ export function loadUnderTest(
 ): Promise<LoadedChatModel> {
   return loadChatModel({
     ...options,
+    reservedSlots: 0,
     kind: "chat",
     kvType: "f16",
     flashAttention,
@@ -75,6 +76,7 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   const loop = new StepLoop({
     driver,
     slots: options.slots,
+    reservedSlots: 0,
     slotTokens: options.contextTokens,
     cost: StepCost.of(loaded.facts.device),
     warmPrefixes: new WarmPrefixes([]),
@@ -137,6 +139,8 @@ function toGeneration(id: string, request: BenchRequest, output: GenerationOutpu
   return {
     id,
     choice: 0,
+    class: "interactive",
+    isFollowed: true,
     inputTokens: request.promptTokens as Generation["inputTokens"],
     promptLength: request.promptTokens.length,
     spoken: null,

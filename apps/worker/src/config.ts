@@ -76,8 +76,6 @@ export interface WorkerConfig {
   };
   engine: EngineSettings;
   child: ChildSettings;
-  /** Slots that batch jobs leave to interactive ones; null: as many as `defaultReservedSlots` says. */
-  reservedSlots: number | null;
   /** How long a worker that vanished keeps its jobs. */
   leaseMs: number;
   /** How long an ended job and its events stay readable, where the job itself does not say. */
@@ -108,6 +106,7 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       threads: env.QUERN_THREADS ?? null,
       cores: env.QUERN_CORES ?? availableParallelism(),
       slots: env.QUERN_SLOTS ?? null,
+      reservedSlots: env.QUERN_RESERVED_SLOTS ?? null,
       contextTokens: env.QUERN_CONTEXT_TOKENS ?? null,
       driver: env.QUERN_ENGINE_DRIVER,
       stateDir: join(cacheDir, "warm-prefixes"),
@@ -121,7 +120,6 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
       environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),
       loadTimeoutMs: env.QUERN_LOAD_TIMEOUT_SECONDS * 1_000,
     },
-    reservedSlots: env.QUERN_RESERVED_SLOTS ?? null,
     leaseMs: env.QUERN_LEASE_SECONDS * 1_000,
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     drainGraceMs: env.QUERN_DRAIN_GRACE_SECONDS * 1_000,

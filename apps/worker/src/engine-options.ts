@@ -5,6 +5,7 @@ import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { EngineOptions } from "./engine/protocol.ts";
 import { headLength } from "./fit/model-shape.ts";
 import { kvTypesOf } from "./fit/settle-plan.ts";
+import { reservedSlotsOf } from "./reserved-slots.ts";
 
 /** What one worker is told of its engine. null: what the catalogue says. */
 export interface EngineSettings {
@@ -13,6 +14,8 @@ export interface EngineSettings {
   /** Of the machine's cores, those this worker may count as its own. */
   cores: number;
   slots: number | null;
+  /** Slots that batch jobs leave to interactive ones; null: as many as `reservedSlotsOf` says. */
+  reservedSlots: number | null;
   contextTokens: number | null;
   kvType: CatalogueEntry["kvType"] | null;
   flashAttention: CatalogueEntry["flashAttention"] | null;
@@ -47,11 +50,13 @@ export function engineOptions(
   const { kind, thinking, sampling, toolCalls, fillInTheMiddle, prefixSharing, systemPrompts } = entry;
   const kvType = engine.kvType ?? entry.kvType;
   const flashAttention = engine.flashAttention ?? entry.flashAttention;
+  const slots = engine.slots ?? entry.slots;
   checkKvType(entry.alias, kvType, flashAttention, header);
   return {
     modelPath,
     kind,
-    slots: engine.slots ?? entry.slots,
+    slots,
+    reservedSlots: reservedSlotsOf(engine.reservedSlots, slots),
     contextTokens: engine.contextTokens ?? Math.min(entry.contextTokens, limit),
     threads: engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores),
     kvType,

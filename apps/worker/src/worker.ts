@@ -14,7 +14,6 @@ import { refuseEviction } from "@quern/shared/redis/eviction-policy";
 import type { WorkerConfig } from "./config.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
-import { reservedSlotsOf } from "./consumer/reserved-slots.ts";
 import { RunningJobs } from "./consumer/running-jobs.ts";
 import { SlotPool } from "./consumer/slot-pool.ts";
 import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
@@ -87,8 +86,7 @@ async function startWorker(
   const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
   started.defer(() => subscriber.disconnect());
 
-  const { slots } = options;
-  const reservedSlots = reservedSlotsOf(config.reservedSlots, slots);
+  const { slots, reservedSlots } = options;
   const pool = new SlotPool({ slots, reservedSlots });
   const runningJobs = new RunningJobs();
   const measurements = new JobMeasurements();

@@ -46,7 +46,15 @@ export async function startFedEngine(options: ContenderOptions): Promise<FedEngi
       const id = `line-${submitted++}`;
       const waiting = Promise.withResolvers<Generated>();
       pending.set(id, waiting);
-      void engine.submit({ id, request, tenant: "default", traceparent: null, published: [] });
+      void engine.submit({
+        id,
+        class: "batch",
+        isFollowed: false,
+        request,
+        tenant: "default",
+        traceparent: null,
+        published: [],
+      });
       return waiting.promise;
     },
     [Symbol.asyncDispose]: async () => {
@@ -69,6 +77,7 @@ async function optionsOf({
     threads,
     cores: threads,
     slots,
+    reservedSlots: 0,
     contextTokens,
     kvType: null,
     flashAttention: null,

@@ -45,7 +45,11 @@ export function reviewLines(model: string, count: number): InputLine[] {
   });
 }
 
-/** Prompts that have nothing in common but the template; the same seed gives the same. */
+/**
+ * Prompts that have nothing in common but the template; the same seed gives the same. Answers take from half to one and a half
+ * times `tokens`, in turns: were all of one length, those that begin together would end together, and an engine that is fed
+ * in lockstep would compute eight prompts in one pass for ever.
+ */
 export function plainLines(
   model: string,
   { count, characters, tokens, seed }: { count: number; characters: number; tokens: number; seed: number },
@@ -55,7 +59,7 @@ export function plainLines(
       `line-${at}`,
       model,
       [{ role: "user", content: randomText(characters, seed * 100_000 + at) }],
-      tokens,
+      tokens / 2 + ((at * 7) % (tokens + 1)),
     ),
   );
 }

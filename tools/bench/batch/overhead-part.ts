@@ -65,8 +65,8 @@ function worksOf(options: BatchOptions, modelPath: string): Work[] {
       contextTokens: 512,
       lines: (model) => reviewLines(model, scaled(4_000, options, 4 * slots)),
     },
-    plain("16 tokens each", 256, 16),
-    plain("96 tokens each", 64, 96),
+    plain("8 to 24 tokens each", 256, 16),
+    plain("48 to 144 tokens each", 64, 96),
   ];
 }
 

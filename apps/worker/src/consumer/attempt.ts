@@ -82,7 +82,15 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     answer = isEmbeddingRequest(request)
       ? await engine.embed({ id, request, traceparent }, stop.signal)
       : await engine.generate(
-          { id, request, traceparent, tenant, published },
+          {
+            id,
+            class: record.class,
+            isFollowed: record.line === null,
+            request,
+            traceparent,
+            tenant,
+            published,
+          },
           { deltas: (deltas) => publisher.push(deltas), restarted: () => publisher.restart() },
           stop.signal,
         );

@@ -7,6 +7,7 @@ import type { Redis } from "ioredis";
 import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
 import type { WorkerEvents } from "../events.ts";
 import type { JobMeasurements } from "../rates/job-measurements.ts";
+import { AheadRule } from "./ahead-rule.ts";
 import { type AttemptEnd, commitWithoutRunning, runAttempt } from "./attempt.ts";
 import { MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
@@ -49,12 +50,14 @@ export class JobConsumer {
   readonly #queues: Record<QueueName, LeaseQueue>;
   readonly #suspects: SuspectQueue;
   readonly #duty: SuspectDuty;
+  readonly #ahead: AheadRule;
   readonly #draining = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
   #poolChanged = Promise.withResolvers<void>();
 
   constructor(options: JobConsumerOptions) {
     this.#options = options;
+    this.#ahead = new AheadRule(options.slots);
     const { redis, model, leaseMs, events, pool } = options;
     const open = (name: QueueName) =>
       new LeaseQueue({ redis, model, name, leaseMs, onError: events.redisError });
@@ -162,10 +165,14 @@ export class JobConsumer {
   }
 
   async #run(job: PoolJob, lease: Lease, stop: AbortController): Promise<void> {
+    const { pool } = this.#options;
     const lost = () => stop.abort("lost" satisfies StopReason);
     lease.lost.addEventListener("abort", lost, { once: true });
     const end = await this.#attempt(job, stop).catch((error: Error) => this.#broke(job.id, error));
-    this.#change(() => this.#options.pool.leave(job));
+    this.#change(() => {
+      pool.allowAhead(this.#ahead.jobs);
+      pool.leave(job);
+    });
     if (end === "suspect" && job.queue !== "suspects") await this.#moveToSuspects(lease);
     else if (end === "queued" || end === "suspect") await lease.handBack();
     else await lease.end();
@@ -196,6 +203,10 @@ export class JobConsumer {
       await dropDeadline(redis, record).catch(events.redisError);
       // Likewise: a scheduler finds the job that stays unsettled.
       await settleEnded(redis, record).catch(events.redisError);
+    }
+    const timings = outcome.answer?.timings;
+    if (record.class === "batch" && timings !== undefined) {
+      this.#ahead.ended(timings.endedAtMs - timings.slotAtMs);
     }
     measured.end(outcome, this.#load());
     spans.end(outcome);

@@ -64,6 +64,47 @@ test("a job counts with all its choices, and nobody is parked for nothing", () =
   expect(full.decide(interactive())).toEqual(WAIT);
 });
 
+test("batch jobs wait ahead in the engine, as many as are allowed, and behind whoever is interactive", () => {
+  const pool = poolOf(3, [batch(), batch()], 1);
+  expect(pool.decide(batch())).toEqual(WAIT);
+  pool.allowAhead(2);
+  const [next, last] = [batch(), batch()];
+  expect(pool.decide(next)).toEqual(parks());
+  expect(pool.decide(last)).toEqual(parks());
+  expect(pool.decide(batch())).toEqual(WAIT);
+  // The reserve is free all the same.
+  const asked = interactive();
+  expect(pool.decide(asked)).toEqual(parks());
+  pool.leave(next);
+  expect(pool.decide(batch())).toEqual(WAIT);
+  pool.leave(asked);
+  expect(pool.decide(batch())).toEqual(parks());
+});
+
+test("who waits ahead has no slot to give, until it has got one", () => {
+  const [old, young] = [batch(), batch()];
+  const pool = poolOf(2, [old, young]);
+  pool.allowAhead(1);
+  const next = batch();
+  expect(pool.decide(next)).toEqual(parks());
+  const [one, two] = [interactive(), interactive()];
+  expect(pool.decide(one)).toEqual(parks(young));
+  expect(pool.decide(two)).toEqual(parks(old));
+  expect(pool.decide(interactive())).toEqual(WAIT);
+  for (const gone of [young, old, one]) pool.leave(gone);
+  // The next one has its slot now.
+  expect(pool.decide(interactive())).toEqual(parks(next));
+});
+
+test("a worker that makes room for a suspect sends those away that wait ahead, too", () => {
+  const running = batch();
+  const pool = poolOf(1, [running]);
+  pool.allowAhead(1);
+  const next = batch();
+  pool.decide(next);
+  expect(pool.clear()).toEqual([running, next]);
+});
+
 test("vectors take no slot, and are bounded by themselves", () => {
   const pool = poolOf(1, [interactive()]);
   for (let i = 0; i < MAX_EMBEDDING_JOBS; i++) {

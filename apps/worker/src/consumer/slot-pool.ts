@@ -24,7 +24,8 @@ export interface PoolJob {
 /** `park`: who has to leave for it. It may enter at once: the engine gives it the slot within a step. `wait`: nothing has changed. */
 export type Decision = { kind: "admit"; park: PoolJob[] } | { kind: "wait" };
 
-type Seat = "running" | "leaving";
+/** `ahead`: it waits in the engine for a slot that gets free. */
+type Seat = "running" | "ahead" | "leaving";
 
 /**
  * Who of the leased jobs may be in the engine. Only decides: no I/O, no time.
@@ -33,7 +34,8 @@ type Seat = "running" | "leaving";
  *     └─clear──▶ clearing ──a suspect enters──▶ alone        (reopen: clearing ──▶ open)
  *
  * - Interactive jobs may take every slot, and park batch jobs when there is none, the youngest first.
- * - Batch jobs leave `reservedSlots` free.
+ * - Batch jobs leave `reservedSlots` free. Among themselves, some more may wait in the engine (`allowAhead`), which lets them into slots by
+ *   the same rule: a slot that one leaves is taken by the next within a step.
  * - A suspect runs alone: it enters an empty engine, and nothing enters beside it.
  *
  * A job enters as soon as one slot is free, however many choices it has: the others wait in the engine. It counts
@@ -47,6 +49,8 @@ export class SlotPool {
   readonly #holds = new Set<Hold>();
   /** Queues that had nothing when they were last asked, and are being listened to since. */
   readonly #quiet = new Set<QueueName>();
+  /** Batch jobs that may wait in the engine. */
+  #mostAhead = 0;
   #mode: "open" | "clearing" | "alone" = "open";
 
   /** `reservedSlots` < `slots`, or batch jobs would never run. */
@@ -72,18 +76,27 @@ export class SlotPool {
     else this.#quiet.delete(queue);
   }
 
+  /** How many batch jobs may wait in the engine from now on. Those that do may stay. */
+  allowAhead(jobs: number): void {
+    this.#mostAhead = jobs;
+  }
+
   /** Lets the job in, if there is room or room can be made. */
   decide(job: PoolJob): Decision {
     const decision = this.#holds.size > 0 ? WAIT : this.#judge(job);
     if (decision.kind === "wait") return decision;
     for (const parked of decision.park) this.#seats.set(parked, "leaving");
-    this.#seats.set(job, "running");
+    this.#seats.set(
+      job,
+      job.queue === "batch" && job.slots > 0 && !this.#hasBatchSlot() ? "ahead" : "running",
+    );
     if (job.queue === "suspects") this.#mode = "alone";
     return decision;
   }
 
   leave(job: PoolJob): void {
     this.#seats.delete(job);
+    this.#seatAhead();
     if (job.queue === "suspects") this.#mode = "open";
   }
 
@@ -99,7 +112,7 @@ export class SlotPool {
   clear(): PoolJob[] {
     if (this.#mode !== "open") return [];
     this.#mode = "clearing";
-    const park = this.#parkable();
+    const park = [...this.#parkable(), ...this.#ahead()];
     for (const job of park) this.#seats.set(job, "leaving");
     return park;
   }
@@ -119,8 +132,30 @@ export class SlotPool {
     if (job.queue === "suspects") return this.isEmpty ? ADMIT : WAIT;
     if (this.#mode !== "open") return WAIT;
     if (job.slots === 0) return this.#embeddingJobs() < MAX_EMBEDDING_JOBS ? ADMIT : WAIT;
-    if (job.queue === "batch") return this.#freeSlots() > this.#reservedSlots ? ADMIT : WAIT;
-    return this.#makeRoom();
+    if (job.queue !== "batch") return this.#makeRoom();
+    return this.#hasBatchSlot() || this.#mayGoAhead() ? ADMIT : WAIT;
+  }
+
+  /** Beside interactive jobs nobody goes ahead: how long they take is not known, and another worker may have a slot sooner. */
+  #mayGoAhead(): boolean {
+    if (this.#ahead().length >= this.#mostAhead) return false;
+    return [...this.#seats].every(([{ queue }, seat]) => queue === "batch" && seat !== "leaving");
+  }
+
+  #hasBatchSlot(): boolean {
+    return this.#freeSlots() > this.#reservedSlots;
+  }
+
+  /** As the engine does it: in the order in which they came. */
+  #seatAhead(): void {
+    for (const job of this.#ahead()) {
+      if (!this.#hasBatchSlot()) return;
+      this.#seats.set(job, "running");
+    }
+  }
+
+  #ahead(): PoolJob[] {
+    return [...this.#seats].filter(([, seat]) => seat === "ahead").map(([job]) => job);
   }
 
   #makeRoom(): Decision {
@@ -134,7 +169,7 @@ export class SlotPool {
     return free >= 1 ? { kind: "admit", park } : WAIT;
   }
 
-  /** The youngest first: it has the least to lose. */
+  /** The youngest first: it has the least to lose. Who waits in the engine has no slot to give. */
   #parkable(): PoolJob[] {
     return [...this.#seats]
       .filter(([{ queue, slots, parks }, seat]) => {

@@ -23,7 +23,15 @@ function generate(engine: EngineProcess, request: GenerationRequest, signal = ne
   const deltas: object[] = [];
   const id = `job_${nextId++}`;
   const done = engine.generate(
-    { id, request, traceparent: null, tenant: "default", published: [] },
+    {
+      id,
+      class: "interactive",
+      isFollowed: true,
+      request,
+      traceparent: null,
+      tenant: "default",
+      published: [],
+    },
     { deltas: (more) => deltas.push(...more), restarted: () => {} },
     signal,
   );

@@ -30,7 +30,15 @@ async function speak(changes: Partial<EngineOptions>): Promise<{ text: string; f
   try {
     const request = generationRequest({ templateOptions: { enable_thinking: false }, maxTokens: 16 });
     const { result } = await engine.generate(
-      { id: "job_1", request, traceparent: null, tenant: "default", published: [] },
+      {
+        id: "job_1",
+        class: "interactive",
+        isFollowed: true,
+        request,
+        traceparent: null,
+        tenant: "default",
+        published: [],
+      },
       { deltas: () => {}, restarted: () => {} },
       never,
     );

@@ -6,6 +6,7 @@ export function engineOptions(modelPath: string, changes: Partial<EngineOptions>
     modelPath,
     kind: "chat",
     slots: 1,
+    reservedSlots: 0,
     contextTokens: 256,
     threads: 1,
     kvType: "f16",

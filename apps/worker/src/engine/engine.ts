@@ -57,6 +57,7 @@ export class Engine {
     this.#loop = new StepLoop({
       driver: loaded.driver,
       slots: options.slots,
+      reservedSlots: options.reservedSlots,
       slotTokens: options.contextTokens,
       cost: StepCost.of(loaded.facts.device),
       warmPrefixes,

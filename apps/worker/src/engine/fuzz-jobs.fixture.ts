@@ -131,6 +131,8 @@ export class FuzzJobs {
       (_, choice): Generation => ({
         id,
         choice,
+        class: this.#count % 3 === 0 ? "batch" : "interactive",
+        isFollowed: true,
         inputTokens: promptTokens,
         promptLength: promptTokens.length,
         spoken: null,

@@ -1,3 +1,4 @@
+import type { JobClass } from "@quern/shared/contract/job";
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { GenerationOutput } from "./output/generation-output.ts";
 import type { Spoken } from "./resume/replay.ts";
@@ -8,6 +9,9 @@ export interface Generation {
   readonly id: string;
   /** Counted from 0. */
   readonly choice: number;
+  readonly class: JobClass;
+  /** Whether somebody may read it as it is written. */
+  readonly isFollowed: boolean;
   /** What the cache has to hold before the next token is sampled: the prompt, and what was spoken already. */
   readonly inputTokens: readonly Token[];
   /** How many of them are the prompt's. */

@@ -1,6 +1,6 @@
 import type { EmbeddingRequest, EmbeddingResult } from "@quern/shared/contract/embedding";
 import type { GenerationRequest, GenerationResult, Sampling, Usage } from "@quern/shared/contract/generation";
-import type { JobError } from "@quern/shared/contract/job";
+import type { JobClass, JobError } from "@quern/shared/contract/job";
 import type { ModelDescription } from "@quern/shared/contract/worker";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import type { PlanRequest } from "../fit/plan-memory.ts";
@@ -15,6 +15,8 @@ export interface EngineOptions {
   /** `embedding`: it makes vectors only, and needs no slots. */
   kind: ModelDescription["kind"];
   slots: number;
+  /** Of these, how many requests of class `batch` leave free. */
+  reservedSlots: number;
   /** Prompt and completion of one slot together. */
   contextTokens: number;
   threads: number;
@@ -44,6 +46,10 @@ export interface EngineOptions {
 /** One request of a job, on its way to the engine. */
 export interface EngineRequest {
   id: string;
+  /** Who waits for a slot gets one before those of class `batch`. */
+  class: JobClass;
+  /** Whether somebody may read the answer as it is written; otherwise only another attempt does, which goes on behind it. */
+  isFollowed: boolean;
   request: GenerationRequest;
   traceparent: string | null;
   /** Whose it is: what its prompt leaves in a slot's cache serves nobody else, unless the model's entry allows it. */

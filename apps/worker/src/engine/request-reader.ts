@@ -52,7 +52,14 @@ export class RequestReader {
    * @throws QuernError `context_length_exceeded`; `invalid_request` when the template refuses the messages, or the
    * format can't be made a grammar; `unsupported_parameter` for what this model or driver can't do.
    */
-  async read({ id, request, tenant, published }: EngineRequest): Promise<ReadRequest> {
+  async read({
+    id,
+    class: jobClass,
+    isFollowed,
+    request,
+    tenant,
+    published,
+  }: EngineRequest): Promise<ReadRequest> {
     this.#refuseWhatIsNotThere(request);
     const grammar = await this.#grammar(request);
     const thinking = request.completion === null && isThinking(request, this.#options.thinking);
@@ -76,6 +83,8 @@ export class RequestReader {
     const generation = (choice: number, output: GenerationOutput, spoken: Spoken | null): Generation => ({
       id,
       choice,
+      class: jobClass,
+      isFollowed,
       inputTokens: [...promptTokens, ...(spoken?.tokens ?? [])],
       promptLength: promptTokens.length,
       spoken,

@@ -3,7 +3,7 @@ import { Engine } from "./engine.ts";
 import { engineOptions } from "./engine-options.fixture.ts";
 import { loadChatModel } from "./load-model.ts";
 import type { Delta } from "./output/delta.ts";
-import type { EngineOptions, Generated, GenerationEvent } from "./protocol.ts";
+import type { EngineOptions, EngineRequest, Generated, GenerationEvent } from "./protocol.ts";
 import type { PublishedChoice } from "./resume/published-choice.ts";
 import type { StepRecord } from "./step-loop.ts";
 
@@ -15,6 +15,8 @@ export interface RunningEngine extends AsyncDisposable {
   /** Calls back after each step from now on. */
   onStep(listener: (step: StepRecord) => void): void;
   generate(request: GenerationRequest, tenant?: string): RunningRequest;
+  /** As a line of a batch: nobody follows it. */
+  generateUnfollowed(request: GenerationRequest): RunningRequest;
   /** Another attempt at a request that has ended or was cancelled. */
   generateOn(
     id: string,
@@ -60,11 +62,24 @@ export async function startEngine(
     nowMs,
   });
   const ended = engine.run();
-  const submit = (id: string, request: GenerationRequest, tenant: string, published: PublishedChoice[]) => {
+  const submit = (
+    id: string,
+    request: GenerationRequest,
+    tenant: string,
+    published: PublishedChoice[],
+    as: Pick<EngineRequest, "class" | "isFollowed"> = { class: "interactive", isFollowed: true },
+  ) => {
     const { promise: done, ...settle } = Promise.withResolvers<Generated>();
     const running = { id, deltas: [], restarts: 0, done, ...settle };
     requests.set(id, running);
-    void engine.submit({ id, request, tenant, traceparent: null, published });
+    void engine.submit({
+      id,
+      ...as,
+      request,
+      tenant,
+      traceparent: null,
+      published,
+    });
     return running;
   };
   return {
@@ -72,6 +87,8 @@ export async function startEngine(
     steps,
     onStep: (listener) => void listeners.push(listener),
     generate: (request, tenant = "default") => submit(`job_${requests.size + 1}`, request, tenant, []),
+    generateUnfollowed: (request) =>
+      submit(`job_${requests.size + 1}`, request, "default", [], { class: "batch", isFollowed: false }),
     generateOn: (id, request, published, tenant = "default") => submit(id, request, tenant, published),
     [Symbol.asyncDispose]: async () => {
       engine.close();

@@ -17,7 +17,7 @@ export class RunningGeneration {
   cachedTokens = 0;
   completionTokens: number;
   firstTokenAtMs: number | null = null;
-  lastSentAtMs = Number.NEGATIVE_INFINITY;
+  lastSentAtMs: number;
   /** The slot that is computing this prompt's beginning, and up to which token; null: nothing to wait for. */
   awaited: { slot: number; running: RunningGeneration; tokens: number } | null = null;
   #pending: readonly Token[];
@@ -28,6 +28,8 @@ export class RunningGeneration {
     this.generation = generation;
     this.sampler = sampler;
     this.slotAtMs = nowMs;
+    // A reader gets the first word at once.
+    this.lastSentAtMs = generation.isFollowed ? Number.NEGATIVE_INFINITY : nowMs;
     this.#pending = generation.inputTokens;
     this.completionTokens =
       generation.spoken?.ended?.completionTokens ?? generation.spoken?.tokens.length ?? 0;

@@ -115,6 +115,7 @@ describe.each(RUNS)(
       const loop = new StepLoop({
         driver: checked,
         slots: 1,
+        reservedSlots: 0,
         slotTokens: SLOT_TOKENS,
         cost: new StepCost(0.5),
         warmPrefixes: new WarmPrefixes([]),
@@ -162,6 +163,7 @@ describe.each(RUNS)(
         this.#loop = new StepLoop({
           driver: this.#driver,
           slots: SLOTS,
+          reservedSlots: 0,
           slotTokens: SLOT_TOKENS,
           cost: new StepCost(12),
           warmPrefixes,

@@ -40,6 +40,7 @@ test.each(["batch", "sequence"] as const)(
     const loop: StepLoop = new StepLoop({
       driver,
       slots: 3,
+      reservedSlots: 0,
       slotTokens: SLOT_TOKENS,
       cost: new StepCost(12),
       warmPrefixes: new WarmPrefixes([]),

@@ -15,6 +15,8 @@ import type { WarmPrefixes } from "./warm-prefixes.ts";
 
 /** Deltas of a fast model are sent together; a slow one's leave with every step. */
 const MIN_SEND_INTERVAL_MS = 25;
+/** Of an answer that nobody follows: so much work is lost at most when its attempt is. */
+const UNFOLLOWED_SEND_INTERVAL_MS = 1_000;
 /** A bridge feeds a token whose logits nobody reads. */
 const ANY_TOKEN = 0 as Token;
 
@@ -46,6 +48,8 @@ export interface StepRecord {
 export interface StepLoopOptions {
   driver: Driver;
   slots: number;
+  /** That generations of class `batch` leave free. */
+  reservedSlots: number;
   /** What the cache of one slot can hold. */
   slotTokens: number;
   cost: StepCost;
@@ -64,7 +68,7 @@ export interface StepLoopOptions {
  *
  *   1. cancelled generations leave their slots; those that an earlier attempt had ended need none
  *   2. those that waited for another's prefix get it, or go on without
- *   3. waiting ones enter a slot each, first come first served
+ *   3. waiting ones enter a slot each: first come first served, interactive before batch, which leaves the reserve free
  *   4. one decode over all that is planned for this step, in ascending order of slots, and its tokens are taken in
  *   5. what came of it is reported
  *
@@ -147,13 +151,20 @@ export class StepLoop {
     const { driver, warmPrefixes } = this.#options;
     const rules = { copies: driver.capabilities.copies, publicPrefix: warmPrefixes.publicTokens };
     for (;;) {
-      const [generation] = this.#waiting;
+      const generation = this.#nextToEnter();
       if (generation === undefined) return;
       const placement = placeGeneration(generation, this.#slots, rules);
       if (placement === null) return;
-      this.#waiting.shift();
+      this.#waiting.splice(this.#waiting.indexOf(generation), 1);
       await this.#enter(generation, placement);
     }
+  }
+
+  #nextToEnter(): Generation | undefined {
+    const interactive = this.#waiting.find((generation) => generation.class === "interactive");
+    if (interactive !== undefined) return interactive;
+    const free = this.#slots.filter(({ running }) => running === null).length;
+    return free > this.#options.reservedSlots ? this.#waiting[0] : undefined;
   }
 
   async #enter(generation: Generation, { slot, kept, copy, wait }: Placement): Promise<void> {
@@ -246,7 +257,7 @@ export class StepLoop {
       const isEnd = this.#options.isEndOfGeneration(outcome.token);
       const finishReason = running.accept(outcome.token, outcome.probability, isEnd, nowMs);
       if (finishReason !== null) this.#release(slot, finishReason);
-      else if (nowMs - running.lastSentAtMs >= MIN_SEND_INTERVAL_MS) this.#send(running, nowMs);
+      else if (nowMs - running.lastSentAtMs >= sendIntervalMs(running.generation)) this.#send(running, nowMs);
     } catch (error) {
       // One request whose output can't be read must not take the others with it.
       await this.#fail(slot, asError(error));
@@ -318,7 +329,8 @@ export class StepLoop {
     const { generation, sampler, completionTokens, cachedTokens, slotAtMs, firstTokenAtMs } = running;
     const endedAtMs = this.#options.nowMs();
     sampler.dispose();
-    this.#send(running, endedAtMs, finishReason);
+    // Who does not follow an answer gets all of it with its end; what is broken off has to be gone on with.
+    if (generation.isFollowed || finishReason === null) this.#send(running, endedAtMs, finishReason);
     const choice = { ...generation.output.result(), finishReason };
     const timings = { slotAtMs, firstTokenAtMs, endedAtMs };
     const { reasoningTokens } = generation.output;
@@ -358,4 +370,8 @@ export class StepLoop {
     });
     this.#wake = () => {};
   }
+}
+
+function sendIntervalMs({ isFollowed }: Generation): number {
+  return isFollowed ? MIN_SEND_INTERVAL_MS : UNFOLLOWED_SEND_INTERVAL_MS;
 }

@@ -5,6 +5,9 @@ import type { AttemptOutcome } from "../consumer/attempt.ts";
 import { Calibrator } from "./calibrator.ts";
 import { ServiceRates } from "./service-rates.ts";
 
+/** A job that got its slot later than that was taken ahead, and kept nobody waiting until then. */
+const WAITED_AHEAD_MS = 50;
+
 /** One attempt being measured. */
 interface MeasuredAttempt {
   /** `load`: the share of slots that have a job, as the attempt ends. */
@@ -18,13 +21,15 @@ export class JobMeasurements {
 
   /** `load`: the share of slots that have a job, as the attempt begins, this one included. */
   begin(record: JobRecord, load: number): MeasuredAttempt {
-    const beganMs = performance.now();
+    const [beganMs, beganAtMs] = [performance.now(), Date.now()];
     this.#begun(record, load);
     return {
       end: (outcome, loadAtEnd) => {
-        const occupancyMs = performance.now() - beganMs;
         const { answer, end } = outcome;
         if (end !== "completed" || answer === null) return;
+        const waitedMs = answer.timings.slotAtMs - beganAtMs;
+        const heldMs = performance.now() - beganMs;
+        const occupancyMs = waitedMs > WAITED_AHEAD_MS ? Math.max(heldMs - waitedMs, 0) : heldMs;
         const { request } = record;
         this.#rates.served({
           class: record.class,
@@ -35,7 +40,7 @@ export class JobMeasurements {
           usage: answer.usage,
           timings: answer.timings,
         });
-        if (record.claimedAtMs !== null) this.#calibrator.ended(record, record.claimedAtMs + occupancyMs);
+        if (record.claimedAtMs !== null) this.#calibrator.ended(record, record.claimedAtMs + heldMs);
       },
     };
   }

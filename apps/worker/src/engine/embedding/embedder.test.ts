@@ -109,6 +109,8 @@ test("an embedding model has no slots, and writes no text", async () => {
   expect(engine.facts.contextBytes).toBeGreaterThan(0);
   const request = {
     id: "job_1",
+    class: "interactive" as const,
+    isFollowed: true,
     request: generationRequest(),
     traceparent: null,
     tenant: "default",
@@ -143,6 +145,8 @@ test("vectors do not depend on the chats that run beside them", async () => {
     engine.generate(
       {
         id: `chat_${seed}`,
+        class: "interactive",
+        isFollowed: true,
         request: generationRequest({ seed, logitBias }),
         traceparent: null,
         tenant: "default",

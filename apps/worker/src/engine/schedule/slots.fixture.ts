@@ -14,6 +14,8 @@ export function generationOf(inputTokens: readonly number[], cacheScope = "tenan
   return {
     id: "job",
     choice: 0,
+    class: "interactive",
+    isFollowed: true,
     inputTokens: inputTokens as Token[],
     promptLength: inputTokens.length,
     spoken: null,
