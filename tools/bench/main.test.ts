@@ -162,13 +162,13 @@ test("what submitters are told about their jobs is compared with what comes, ove
 test("batches are measured part by part, each over clusters of its own", async () => {
   const args = "batch --part overhead,volume,prefix --percent 1 --slots 2 --model tiny --repeat 1 --json";
   const { code, stdout, stderr } = await outcome(...args.split(" "));
-  expect(stderr).toContain("overhead: 16 tokens each: bare, round 1 of 1");
+  expect(stderr).toContain("overhead: 8 to 24 tokens each: bare, round 1 of 1");
   expect(code).toBe(0);
   const { overhead, volume, prefix } = JSON.parse(stdout.slice(stdout.indexOf("{"))).figures;
   expect(overhead.map(({ work, lines }: Record<string, unknown>) => [work, lines])).toEqual([
     ["reviews, a word each", 40],
-    ["16 tokens each", 8],
-    ["96 tokens each", 8],
+    ["8 to 24 tokens each", 8],
+    ["48 to 144 tokens each", 8],
   ]);
   for (const { rounds, ratio } of overhead) {
     expect(ratio.lines).toBeGreaterThan(0);
