@@ -5,7 +5,7 @@ import { findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import { ensureModelFile } from "@quern/shared/models/download";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
-import { aborted } from "@quern/shared/process/aborted";
+import { aborted, rejectedWhenAborted } from "@quern/shared/process/aborted";
 import { createLogger } from "@quern/shared/process/logger";
 import { tellReady } from "@quern/shared/process/supervised";
 import { startTelemetry } from "@quern/shared/process/telemetry";
@@ -212,9 +212,4 @@ function describeModel(
     thinking,
     fileBytes,
   };
-}
-
-async function rejectedWhenAborted(signal: AbortSignal): Promise<never> {
-  await aborted(signal);
-  throw signal.reason;
 }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { aborted } from "@quern/shared/process/aborted";
+import { rejectedWhenAborted } from "@quern/shared/process/aborted";
 import { findOrInstallRedis } from "@quern/shared/process/redis-binary";
 import { engineVariables } from "../engine-flags.ts";
 import type { ModelsSettings } from "../models/models-command.ts";
@@ -146,9 +146,4 @@ async function untilReady(url: string, stop: AbortSignal): Promise<void> {
     if (reply?.ok) return;
     await sleep(READY_POLL_INTERVAL_MS);
   }
-}
-
-async function rejectedWhenAborted(signal: AbortSignal): Promise<never> {
-  await aborted(signal);
-  throw signal.reason;
 }

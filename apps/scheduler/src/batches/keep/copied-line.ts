@@ -1,4 +1,4 @@
-import { outputLineId } from "./output-line.ts";
+import { batchLineId } from "@quern/shared/contract/batch-line-id";
 
 /** The line of a copy: what its leader's says, under its own name. Its prompt was not computed, so all of it counts as cached. */
 export function toCopiedLine(
@@ -9,7 +9,7 @@ export function toCopiedLine(
   const usage = leader.response?.body.usage;
   if (usage !== undefined) markCached(usage);
   const { batchId, index, customId } = copy;
-  return `${JSON.stringify({ ...leader, id: outputLineId(batchId, index), custom_id: customId })}\n`;
+  return `${JSON.stringify({ ...leader, id: batchLineId({ batchId, index }), custom_id: customId })}\n`;
 }
 
 /** As the endpoints name it; vectors say nothing of caches. */

@@ -1,4 +1,5 @@
 import type { BatchRecord, EndedLine } from "@quern/shared/contract/batch";
+import { batchLineId } from "@quern/shared/contract/batch-line-id";
 import type { Endpoint, JobError } from "@quern/shared/contract/job";
 import { lineJobId } from "@quern/shared/contract/line-job";
 import { type EndpointResponse, toEndpointResponse } from "@quern/shared/openai/endpoint-response";
@@ -34,7 +35,7 @@ export function toOutputLine(
   line: EndedLine,
 ): OutputLine {
   const requestId = lineJobId({ batchId: batch.id, index: line.index });
-  const begin = { id: outputLineId(batch.id, line.index), custom_id: line.customId };
+  const begin = { id: batchLineId({ batchId: batch.id, index: line.index }), custom_id: line.customId };
   const body = line.state === "completed" ? answerOf(batch, line, requestId) : null;
   if (body !== null) {
     const response = { status_code: 200, request_id: requestId, body };
@@ -51,11 +52,6 @@ function answerOf(
   id: string,
 ): EndpointResponse | null {
   return toEndpointResponse({ ...line, id, endpoint, model: model ?? "", class: "batch" });
-}
-
-/** Of a line in either file. */
-export function outputLineId(batchId: string, index: number): string {
-  return `${batchId.replace(/^batch_/, "batch_req_")}_${index}`;
 }
 
 function failure(endpoint: Endpoint, requestId: string, error: JobError | null): object {

@@ -15,8 +15,7 @@ end
 if job[1] ~= 'queued' then
   return { job[1] == 'running' and 'running' or 'ended' }
 end
-local time = redis.call('TIME')
-local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+local nowMs = server_now_ms()
 if not job[3] or tonumber(job[3]) > nowMs then
   return { 'early' }
 end
