@@ -51,7 +51,12 @@ export class KeptBatch implements AsyncDisposable {
       this.#collected.output = await this.#growing.output.append(Buffer.from(jsonl(output)));
     if (errors.length > 0)
       this.#collected.errors = await this.#growing.errors.append(Buffer.from(jsonl(errors)));
-    await saveCollected(this.#redis, this.id, this.#epoch, this.#collected, null);
+    await saveCollected(this.#redis, this.id, this.#epoch, this.#collected, {
+      throughId: null,
+      bytes: 0,
+      savesBefore: null,
+      unanswered: 0,
+    });
   }
 
   /** Its files are joined, and it is over. */

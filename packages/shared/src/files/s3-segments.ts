@@ -2,14 +2,17 @@ import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import type { GrowingFile, Segment } from "./file-store.ts";
 import { bucketFault } from "./s3-faults.ts";
 
-/** A growing file of which each append is an object that never changes, once it is recorded. */
+/**
+ * A growing file of which each append is an object that never changes, once it is recorded. Each try has a name of its own:
+ * what broke off may still arrive, and must not overwrite what was appended since.
+ */
 export class S3Segments implements GrowingFile {
   readonly #client: S3Client;
   readonly #place: { Bucket: string; folder: string };
   readonly #writer: string;
   #segments: readonly Segment[];
-  /** How many of them are ours: what is written beyond those that are recorded is written over. */
-  #own: number;
+  /** Of the last object that was tried. */
+  #number: number;
 
   constructor(
     client: S3Client,
@@ -21,18 +24,19 @@ export class S3Segments implements GrowingFile {
     this.#place = place;
     this.#writer = writer;
     this.#segments = [...segments];
-    this.#own = segments.filter(({ name }) => name.startsWith(`${writer}-`)).length;
+    const own = segments.filter(({ name }) => name.startsWith(`${writer}-`));
+    this.#number = Number(own.at(-1)?.name.slice(writer.length + 1) ?? 0);
   }
 
   async append(data: Uint8Array): Promise<Segment[]> {
     if (data.length > 0) {
-      const name = `${this.#writer}-${this.#own + 1}`;
+      this.#number += 1;
+      const name = `${this.#writer}-${this.#number}`;
       const { Bucket, folder } = this.#place;
       const object = { Bucket, Key: `${folder}${name}`, Body: data };
       await this.#client.send(new PutObjectCommand(object)).catch((error) => {
         throw bucketFault(error);
       });
-      this.#own += 1;
       this.#segments = [...this.#segments, { name, bytes: data.length }];
     }
     return [...this.#segments];

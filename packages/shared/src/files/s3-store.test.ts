@@ -1,10 +1,12 @@
-import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
+import { text } from "node:stream/consumers";
+import { GetObjectCommand, ListObjectsV2Command, type PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { S3_BUCKET, S3_CREDENTIALS, type S3Server, startS3Server } from "@quern/testing/s3-server";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { describeFileStore } from "./file-store.fixture.ts";
 import type { FileStore } from "./file-store.ts";
 import type { BucketConfig } from "./file-store-config.ts";
 import { openFileStore } from "./open-file-store.ts";
+import { S3Segments } from "./s3-segments.ts";
 
 let server: S3Server;
 let store: FileStore;
@@ -58,6 +60,21 @@ test("1,100 segments, more than a page, go in one call", async () => {
   for (let append = 0; append < 1_100; append += 1) await file.append(Buffer.from("x"));
   await store.removeSegments("tenant/many");
   expect((await contents()).filter((key) => key.includes("many"))).toEqual([]);
+});
+
+test("an append that broke off, and arrives after all, leaves the next one as it is", async () => {
+  const client = new S3Client({ endpoint: server.endpoint, region: "us-east-1", forcePathStyle: true });
+  const place = { Bucket: S3_BUCKET, folder: "quern/tenant/late.segments/" };
+  const file = new S3Segments(client, place, "1", []);
+  const send = vi.spyOn(client, "send");
+  send.mockRejectedValueOnce(Object.assign(new Error("it broke"), { code: "ECONNRESET" }));
+  await expect(file.append(Buffer.from("first"))).rejects.toMatchObject({ code: "file_store_unavailable" });
+  const [late] = send.mock.calls[0] ?? [];
+  const segments = await file.append(Buffer.from("first and second"));
+  await observer.send(late as PutObjectCommand);
+  const content = await text(store.readSegments("tenant/late", segments));
+  expect(content).toBe("first and second");
+  client.destroy();
 });
 
 test("a bucket that is not there, and a server that is gone, are told of", async () => {

@@ -11,6 +11,8 @@ import {
   linePositionsKey,
   lineRetriesKey,
   lineTriesKey,
+  liveLinesKey,
+  outboxKey,
 } from "../contract/names.ts";
 import {
   dropLiveLine,
@@ -194,6 +196,17 @@ test("what live lines take is known, and where a line stands that is fed again",
   expect(await redis.exists(lineTriesKey(batchId), linePositionsKey(batchId))).toBe(0);
 });
 
+test("a line of which nothing is known to cost anything ends like others", async () => {
+  const batchId = await running();
+  await feedLines(redis, batchId, [fedLine(0, { estimatedTokens: 0 }), fedLine(1)]);
+  await redis.hdel(linePositionsKey(batchId), "1");
+  for (const index of [0, 1]) {
+    const attempt = await claimed(lineJobId({ batchId, index }));
+    expect(await commitJob(redis, attempt, completed, 4_000)).toBe("committed");
+  }
+  expect(await stateOf(batchId)).toMatchObject({ ended: 2, live: 0, liveTokens: 10 });
+});
+
 test("of each line of a stretch it is known how it stands", async () => {
   const batchId = await running(30);
   await feedLines(redis, batchId, [fedLine(9), fedLine(12), fedLine(17)]);
@@ -273,9 +286,10 @@ test("only the keeper with the latest epoch records what is collected, and lets 
   const second = (await beginKeeping(redis, batchId)) as number;
   const entries = await readOutbox(redis, batchId, 2);
   const throughId = entries[1]?.id as string;
-  expect(await saveCollected(redis, batchId, first, { bytes: 1 }, throughId)).toEqual({ saved: false });
+  const collecting = { throughId, bytes: 0, savesBefore: null, unanswered: 0 };
+  expect(await saveCollected(redis, batchId, first, { bytes: 1 }, collecting)).toEqual({ saved: false });
   expect(await readOutbox(redis, batchId, 10)).toHaveLength(3);
-  expect(await saveCollected(redis, batchId, second, { bytes: 2 }, throughId)).toEqual({ saved: true });
+  expect(await saveCollected(redis, batchId, second, { bytes: 2 }, collecting)).toEqual({ saved: true });
   expect((await readOutbox(redis, batchId, 10)).map(({ line }) => line.index)).toEqual([2]);
   expect(await readCollected(redis, batchId)).toEqual({ bytes: 2 });
   expect(await moveBatch(redis, batchId, "lines_ended", first, 5_000)).toEqual({ kind: "fenced" });
@@ -286,8 +300,14 @@ test("a Redis that has lost what a keeper saw takes nothing more from that keepe
   await endLines(redis, batchId, "failed", [unfedLine(0), unfedLine(1)], 4_000);
   const epoch = (await beginKeeping(redis, batchId)) as number;
   const [first, second] = await readOutbox(redis, batchId, 2);
-  const save = (throughId: string | undefined, saves: number) =>
-    saveCollected(redis, batchId, epoch, { through: throughId }, throughId ?? null, saves);
+  const save = (throughId: string | undefined, savesBefore: number) =>
+    saveCollected(
+      redis,
+      batchId,
+      epoch,
+      { through: throughId },
+      { throughId: throughId ?? null, bytes: 0, savesBefore, unanswered: 0 },
+    );
   expect(await save(first?.id, 0)).toEqual({ saved: true });
   // The keeper's last save is lost.
   expect(await save(second?.id, 2)).toEqual({ saved: false });
@@ -330,6 +350,61 @@ test("of the live batches it is known which have a record", async () => {
   ]);
   await forgetBatch(redis, "batch_none");
   expect(await redis.zscore(LIVE_BATCHES_KEY, "batch_none")).toBeNull();
+});
+
+test("it is known how much waits in the outbox", async () => {
+  const batchId = await running();
+  await endLines(
+    redis,
+    batchId,
+    "failed",
+    [unfedLine(0), unfedLine(1, { customId: "é".repeat(100) })],
+    4_000,
+  );
+  const [first, second] = await readOutbox(redis, batchId, 2);
+  expect(second?.bytes).toBe((first?.bytes ?? 0) - Buffer.byteLength(first?.line.customId ?? "") + 200);
+  const waiting = (first?.bytes ?? 0) + (second?.bytes ?? 0);
+  expect(await stateOf(batchId)).toMatchObject({ outbox: 2, outboxBytes: waiting });
+  const epoch = (await beginKeeping(redis, batchId)) as number;
+  const { id: throughId, bytes } = first ?? { id: "", bytes: 0 };
+  await saveCollected(redis, batchId, epoch, {}, { throughId, bytes, savesBefore: 0, unanswered: 0 });
+  expect(await stateOf(batchId)).toMatchObject({ outbox: 1, outboxBytes: second?.bytes });
+});
+
+test("what the end of a line can't be read from, that line has alone", async () => {
+  const batchId = await running();
+  await endLines(redis, batchId, "failed", [unfedLine(0)], 4_000);
+  const said = { index: 1, customId: "line 1", copies: 2, state: "completed", createdAtMs: 1, endedAtMs: 2 };
+  await redis.xadd(outboxKey(batchId), "*", ...Object.entries(said).flat(), "result", '{"text":');
+  await redis.xadd(outboxKey(batchId), "*", ...Object.entries(said).flat(), "usage", '{"tokens":1}');
+  const [sound, ...broken] = await readOutbox(redis, batchId, 10);
+  expect(sound).toMatchObject({ line: { index: 0, error: { code: "invalid_request" } }, fault: null });
+  expect(broken).toHaveLength(2);
+  for (const { line, fault } of broken) {
+    expect(line).toEqual({ ...said, echoed: null, usage: null, result: null, error: null });
+    expect(fault).toBeInstanceOf(Error);
+  }
+});
+
+test("a line that comes to an end in a batch that is over changes nothing any more", async () => {
+  const batchId = await running(2);
+  const ids = await feedLines(redis, batchId, [fedLine(0)]);
+  const late = await claimed(ids?.[0] ?? "");
+  // As a server has it that lost writes: the line is a job, and its batch knows nothing of that.
+  await redis.del(liveLinesKey(batchId));
+  await moveBatch(redis, batchId, "cancel", null, 4_000);
+  await endLines(redis, batchId, "cancelled", [unfedLine(0), unfedLine(1)], 4_000);
+  await moveBatch(redis, batchId, "cancelled", null, 5_000);
+  await retireBatch(redis, batchId, 60);
+  await commitJob(redis, late, completed, 6_000);
+  // A feeder that was held up.
+  await endLines(redis, batchId, "failed", [unfedLine(1)], 6_000);
+  expect(await readBatch(redis, batchId)).toMatchObject({
+    completed: 0,
+    failed: 2,
+    usage: { promptTokens: 0 },
+  });
+  expect(await redis.keys(`*${batchId}*`)).toEqual([`quern:batch:{${batchId}}`]);
 });
 
 test("a batch that is over leaves its record, for its time", async () => {

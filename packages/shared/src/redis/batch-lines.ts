@@ -110,37 +110,62 @@ export async function haveEnded(redis: Redis, batchId: string, indexes: number[]
 export interface OutboxEntry {
   /** Of the outbox. */
   id: string;
+  /** What it counts for in `FeedState.outboxBytes`. */
+  bytes: number;
   line: EndedLine;
+  /** Why what the line came to can't be read: then `line` tells which one it is, and nothing else. null: it can be. */
+  fault: Error | null;
 }
 
 /** The oldest ends that stand in no file yet, up to `count`. */
 export async function readOutbox(redis: Redis, batchId: string, count: number): Promise<OutboxEntry[]> {
   const entries = await redis.xrange(outboxKey(batchId), "-", "+", "COUNT", count);
-  return entries.map(([id, values]) => ({ id, line: toEndedLine(values) }));
+  return entries.map(([id, values]) => ({ id, ...toEndedLine(values) }));
 }
 
-function toEndedLine(values: string[]): EndedLine {
+function toEndedLine(values: string[]): Omit<OutboxEntry, "id"> {
   const fields: Record<string, string> = {};
   for (let at = 0; at + 1 < values.length; at += 2) fields[values[at] as string] = values[at + 1] as string;
-  const json = (text: string | undefined) => (text === undefined || text === "" ? null : JSON.parse(text));
-  return endedLineSchema.parse({
+  const json = (name: string) => (fields[name] ? JSON.parse(fields[name]) : null);
+  const line = {
     index: Number(fields.index),
     customId: fields.customId,
     copies: Number(fields.copies),
     state: fields.state,
     createdAtMs: Number(fields.createdAtMs),
     endedAtMs: Number(fields.endedAtMs),
-    echoed: json(fields.echoed),
-    usage: json(fields.usage),
-    result: json(fields.result),
-    error: json(fields.error),
-  });
+  };
+  const bytes = Number(fields.bytes ?? 0);
+  try {
+    const came = {
+      echoed: json("echoed"),
+      usage: json("usage"),
+      result: json("result"),
+      error: json("error"),
+    };
+    return { bytes, line: endedLineSchema.parse({ ...line, ...came }), fault: null };
+  } catch (error) {
+    // A worker of another version may write what this one does not know.
+    const nothing = { echoed: null, usage: null, result: null, error: null };
+    return { bytes, line: endedLineSchema.parse({ ...line, ...nothing }), fault: error as Error };
+  }
+}
+
+export interface Collecting {
+  /** The last entry of the outbox that the files hold now: it goes, with those before it. null: none does. */
+  throughId: string | null;
+  /** Of these entries. */
+  bytes: number;
+  /** How many saves of this epoch came before; null: nobody counts. */
+  savesBefore: number | null;
+  /** Lines that were counted as completed, and have no answer that can be written: from now on they count as failed. */
+  unanswered: number;
 }
 
 /**
- * Records `collected` (how far the batch's files are, as its keeper has it) and drops the outbox up to and including `throughId`.
- * @param savesBefore how many saves of this epoch came before. A Redis that has lost one of them, or the entry `throughId`,
- * has lines run again that the files hold already: then nothing is saved.
+ * Records `collected` (how far the batch's files are, as its keeper has it) and drops what is collected from the outbox.
+ * A Redis that has lost one of the saves before, or the entry `throughId`, has lines run again that the files hold already:
+ * then nothing is saved.
  * @returns whether it was: the batch is still this epoch's, and Redis has not gone back in time.
  */
 export async function saveCollected(
@@ -148,11 +173,10 @@ export async function saveCollected(
   batchId: string,
   epoch: number,
   collected: unknown,
-  throughId: string | null,
-  savesBefore: number | null = null,
+  { throughId, bytes, savesBefore, unanswered }: Collecting,
 ): Promise<{ saved: boolean }> {
   const [through, firstKept] = throughId === null ? ["", ""] : [throughId, idAfter(throughId)];
-  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore ?? ""];
+  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore ?? "", unanswered, bytes];
   const saved = await runScript(redis, SAVE_COLLECTED, [batchKey(batchId), outboxKey(batchId)], args);
   return { saved: saved === 1 };
 }
@@ -213,6 +237,7 @@ export interface FeedState {
   retries: number;
   /** Ends that stand in no file yet: many, when the files can't be written. */
   outbox: number;
+  outboxBytes: number;
   /** Tokens that ended lines were thought to cost when they were fed, and what they did cost. */
   settledTokens: number;
   spentTokens: number;
@@ -228,6 +253,7 @@ const FEED_FIELDS = [
   "spentTokens",
   "liveBytes",
   "liveTokens",
+  "outboxBytes",
 ];
 
 /**
@@ -261,7 +287,7 @@ export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<
     if (status == null) return null;
     const [total = 0, completed = 0, failed = 0, settledTokens = 0, spentTokens = 0, ...alive] =
       counts.map(Number);
-    const [liveBytes = 0, liveTokens = 0] = alive;
+    const [liveBytes = 0, liveTokens = 0, outboxBytes = 0] = alive;
     return {
       status: status as BatchStatus,
       isPaused: pausedAtMs != null,
@@ -273,6 +299,7 @@ export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<
       dueRetries: due.map(Number),
       retries,
       outbox,
+      outboxBytes,
       settledTokens,
       spentTokens,
     };

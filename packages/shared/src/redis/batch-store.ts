@@ -237,7 +237,8 @@ export async function forgetBatch(redis: Redis, batchId: string): Promise<void> 
 export async function retireBatch(redis: Redis, batchId: string, retentionSeconds: number): Promise<void> {
   const run = [endedLinesKey, liveLinesKey, outboxKey, lineRetriesKey, lineTriesKey, linePositionsKey];
   await redis.del(...run.map((keyOf) => keyOf(batchId)));
-  const onlyOfRun = ["collected", "keeperSaves", "feedCursor", "endsWith", "liveBytes", "liveTokens"];
+  const counters = ["keeperSaves", "liveBytes", "liveTokens", "outboxBytes", "settledTokens", "spentTokens"];
+  const onlyOfRun = ["collected", "feedCursor", "endsWith", ...counters];
   await redis.hdel(batchKey(batchId), ...onlyOfRun);
   await redis.expire(batchKey(batchId), retentionSeconds);
   // Last: whoever finds it still there does all of this again.

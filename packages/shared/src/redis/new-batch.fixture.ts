@@ -29,7 +29,7 @@ export function fedLine(index: number, { copies = 0, estimatedTokens = 10 } = {}
   return { ...position, job: { ...job, line: { customId: `line ${index}`, copies, estimatedTokens } } };
 }
 
-export function unfedLine(index: number, { copies = 0 } = {}): UnfedLine {
+export function unfedLine(index: number, { copies = 0, customId = `line ${index}` } = {}): UnfedLine {
   const error = { code: "invalid_request", message: "no messages", param: "messages" };
-  return { index, customId: `line ${index}`, copies, error };
+  return { index, customId, copies, error };
 }

@@ -8,14 +8,18 @@ export interface Script {
   sha1: string;
 }
 
-/** A script that says `-- Needs <file>` gets that file's functions before its own lines. */
+/** A script that says `-- Needs <file>` gets that file's functions before its own lines, and so does that file. */
 const NEEDS = /^-- Needs (\S+\.lua)$/gm;
 
 export function loadScript(fileName: string): Script {
-  const own = readLua(fileName);
-  const needed = Array.from(own.matchAll(NEEDS), ([, needs = ""]) => readLua(needs));
-  const source = [...needed, own].join("\n");
+  const source = [...withNeeded(fileName)].map(readLua).join("\n");
   return { source, sha1: createHash("sha1").update(source).digest("hex") };
+}
+
+/** A script and all that it needs, each once and behind what it needs itself. */
+function withNeeded(fileName: string): Set<string> {
+  const needs = Array.from(readLua(fileName).matchAll(NEEDS), ([, needed = ""]) => [...withNeeded(needed)]);
+  return new Set([...needs.flat(), fileName]);
 }
 
 function readLua(fileName: string): string {

@@ -17,7 +17,8 @@ import {
 import { orderByPrefix } from "./prefix-order.ts";
 
 /** Ends that stand in no file: the files can't be written, and Redis is no place for more. */
-const MAX_OUTBOX = 2_000;
+const MAX_OUTBOX_LINES = 2_000;
+const MAX_OUTBOX_BYTES = 16 * 2 ** 20;
 /** Lines that wait for their next try, each of which takes room in Redis. */
 const MAX_PUT_OFF = 1_000;
 /** Between two looks through the whole input for lines that are missing. */
@@ -76,9 +77,10 @@ export class BatchFeed {
   }
 
   get mayFeed(): boolean {
-    const { status, isPaused, outbox } = this.#state;
+    const { status, isPaused, outbox, outboxBytes } = this.#state;
+    const isFull = outbox >= MAX_OUTBOX_LINES || outboxBytes >= MAX_OUTBOX_BYTES;
     const isHeld = performance.now() < this.#heldUntilMs;
-    return status === "in_progress" && !isPaused && outbox < MAX_OUTBOX && !isHeld;
+    return status === "in_progress" && !isPaused && !isFull && !isHeld;
   }
 
   get hasLine(): boolean {

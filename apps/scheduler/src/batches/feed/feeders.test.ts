@@ -269,6 +269,21 @@ test("while nobody writes the ends of lines to files, no more are fed", async ()
   expectEachOnce(await endsOf(batchId), 4_000);
 }, 30_000);
 
+test("nor are they while the ends that wait are few and long", async () => {
+  const model = newModel();
+  const end = answered();
+  const long = { ...end, result: end.result && { ...end.result, text: "long ".repeat(40_000) } };
+  await consumer(model, () => long, 4);
+  await feeders();
+  const batchId = await startBatch(redis, files, model, chatLines(300));
+  const waiting = await until(async () => {
+    const { outbox, outboxBytes, live } = await stateOf(batchId);
+    return outboxBytes >= 16 * 2 ** 20 && live === 0 ? outbox : null;
+  });
+  expect(waiting).toBeLessThan(200);
+  expectEachOnce(await endsOf(batchId), 300);
+}, 30_000);
+
 test("what failed in passing is fed again when it is due, with the seed that it had", async () => {
   const model = newModel();
   const seen = new Map<number, JobRecord[]>();

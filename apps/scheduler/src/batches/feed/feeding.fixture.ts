@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from "node:crypto";
 import { Readable } from "node:stream";
 import type { EndedLine, NewBatch } from "@quern/shared/contract/batch";
-import { feederLockKey, outboxKey } from "@quern/shared/contract/names";
+import { batchKey, feederLockKey, outboxKey } from "@quern/shared/contract/names";
 import { fileKey } from "@quern/shared/files/file-key";
 import type { FileStore } from "@quern/shared/files/file-store";
 import { readOutbox } from "@quern/shared/redis/batch-lines";
@@ -55,7 +55,14 @@ export async function startBatch(
 /** Takes all ends of a batch that wait to be collected, as its keeper does. */
 export async function collectEnds(redis: Redis, batchId: string): Promise<EndedLine[]> {
   const entries = await readOutbox(redis, batchId, 10_000);
-  if (entries.length > 0) await redis.xdel(outboxKey(batchId), ...entries.map(({ id }) => id));
+  if (entries.length > 0) {
+    const collected = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+    await redis
+      .multi()
+      .xdel(outboxKey(batchId), ...entries.map(({ id }) => id))
+      .hincrby(batchKey(batchId), "outboxBytes", -collected)
+      .exec();
+  }
   return entries.map(({ line }) => line);
 }
 

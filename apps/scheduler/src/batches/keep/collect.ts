@@ -1,5 +1,5 @@
 import type { BatchRecord, EndedLine } from "@quern/shared/contract/batch";
-import { readOutbox } from "@quern/shared/redis/batch-lines";
+import { type OutboxEntry, readOutbox } from "@quern/shared/redis/batch-lines";
 import type { CollectedFiles } from "./collected-files.ts";
 import type { Keeping } from "./keeping.ts";
 import { type OutputLine, toOutputLine } from "./output-line.ts";
@@ -33,17 +33,23 @@ export class Collector {
     const entries = await readOutbox(redis, batchId, asked);
     const last = entries.at(-1);
     if (last === undefined) return { kind: "none", bytes: 0 };
-    const lines = entries.map(({ line }) => this.#toLine(line));
-    await this.#files.append(lines, last.id);
+    const lines = entries.map((entry) => this.#toLine(entry));
+    const collected = { throughId: last.id, bytes: 0, unanswered: 0 };
+    for (const [at, { line, bytes }] of entries.entries()) {
+      collected.bytes += bytes;
+      if (isUnanswered(line, lines[at])) collected.unanswered += 1 + line.copies;
+    }
+    await this.#files.append(lines, { collected });
     const bytes = lines.reduce((sum, { text }) => sum + text.length, 0);
     const fitting = Math.floor(TARGET_CHUNK_BYTES / (bytes / lines.length));
     this.#chunkLines = Math.max(1, Math.min(fitting, MAX_CHUNK_LINES));
     return { kind: entries.length < asked ? "all" : "chunk", bytes };
   }
 
-  /** One that can't be written as it is leaves the others to be. */
-  #toLine(line: EndedLine): OutputLine {
+  /** One that can't be read, or written, leaves the others to be: it is an error of ours. */
+  #toLine({ line, fault }: OutboxEntry): OutputLine {
     try {
+      if (fault !== null) throw fault;
       return toOutputLine(this.#batch, line);
     } catch (error) {
       this.#keeping.events.lineBroke(this.#batch.id, line.index, error as Error);
@@ -55,4 +61,9 @@ export class Collector {
   async collectAll(): Promise<void> {
     while ((await this.collect()).kind === "chunk") this.#keeping.signal.throwIfAborted();
   }
+}
+
+/** It was counted as completed, and stands among the errors. */
+function isUnanswered({ state }: EndedLine, written: OutputLine | undefined): boolean {
+  return state === "completed" && written?.file === "errors";
 }

@@ -3,7 +3,7 @@ import type { BatchRecord } from "@quern/shared/contract/batch";
 import { type Collected, collectedSchema } from "@quern/shared/contract/batch-collected";
 import { fileKey } from "@quern/shared/files/file-key";
 import type { FileStore, GrowingFile, Segment } from "@quern/shared/files/file-store";
-import { readCollected, saveCollected } from "@quern/shared/redis/batch-lines";
+import { type Collecting, readCollected, saveCollected } from "@quern/shared/redis/batch-lines";
 import { z } from "zod";
 import { type Keeping, KeepingLost } from "./keeping.ts";
 import { outputFileIds } from "./output-file-ids.ts";
@@ -12,6 +12,16 @@ import type { OutputLine } from "./output-line.ts";
 /** What is recorded beside the segments: all copies up to this line of the input stand in the files. */
 const keptSchema = collectedSchema.extend({ copiesThrough: z.int().default(-1) });
 type Kept = Collected & { copiesThrough: number };
+
+/** What else is true once lines stand in the files. */
+interface Appending {
+  /** So much of the outbox does. */
+  collected?: Omit<Collecting, "savesBefore">;
+  /** And all copies up to this line of the input. */
+  copiesThrough?: number;
+}
+
+const NOTHING: Required<Appending>["collected"] = { throughId: null, bytes: 0, unanswered: 0 };
 
 /**
  * The two files of a batch as they grow. An append is written to disk first, and then recorded in Redis, together with
@@ -48,15 +58,9 @@ export class CollectedFiles implements AsyncDisposable {
     return this.#keeping.files.preferredAppendBytes;
   }
 
-  /**
-   * Durable, and recorded, when it resolves. `throughId`: the last entry of the outbox that is among the lines; null: none is.
-   * @throws KeepingLost, QuernError of the store.
-   */
-  async append(
-    lines: readonly OutputLine[],
-    throughId: string | null,
-    copiesThrough: number = this.#kept.copiesThrough,
-  ): Promise<void> {
+  /** Durable, and recorded, when it resolves. @throws KeepingLost, QuernError of the store. */
+  async append(lines: readonly OutputLine[], how: Appending = {}): Promise<void> {
+    const { copiesThrough = this.#kept.copiesThrough, collected = NOTHING } = how;
     const textOf = (file: OutputLine["file"]) =>
       lines.flatMap((line) => (line.file === file ? [line.text] : [])).join("");
     const [output, errors] = await Promise.all([
@@ -65,7 +69,8 @@ export class CollectedFiles implements AsyncDisposable {
     ]);
     const kept = { ...this.#kept, output, errors, copiesThrough };
     const { redis, batchId, epoch, saves } = this.#keeping;
-    const { saved } = await saveCollected(redis, batchId, epoch, kept, throughId, saves.count);
+    const collecting = { ...collected, savesBefore: saves.count };
+    const { saved } = await saveCollected(redis, batchId, epoch, kept, collecting);
     if (!saved) throw new KeepingLost(`batch ${batchId}`);
     saves.count += 1;
     this.#kept = kept;

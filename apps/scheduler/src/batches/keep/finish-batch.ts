@@ -28,7 +28,7 @@ export async function finishBatch(keeping: Keeping, record: BatchRecord): Promis
   await endLiveLines(keeping, record, collector, WAYS_OUT[end]);
   const input = await endRest(keeping, record, collector, files, end);
   // The fence, before what can't be told from its repetition.
-  await files.append([], null);
+  await files.append([]);
   const changes: BatchChanges = await closeFiles(keeping, record, files.kept);
   const { progress } = record;
   // It is no longer of interest when it would have ended.

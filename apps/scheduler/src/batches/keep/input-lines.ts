@@ -4,13 +4,17 @@ import { fileKey } from "@quern/shared/files/file-key";
 import { type FileLine, readLines } from "@quern/shared/files/read-lines";
 import type { Keeping } from "./keeping.ts";
 
-/** The lines of a batch's input, those too long without their text. @throws QuernError of the file store; `isInputLost` tells which one. */
+/**
+ * The lines of a batch's input. Those longer than `maxLineBytes` come without their text: only whoever decides whether
+ * the batch is accepted has a limit, which may be another one later.
+ * @throws QuernError of the file store; `isInputLost` tells which one.
+ */
 export function inputLines(
-  { files, limits }: Pick<Keeping, "files" | "limits">,
+  { files }: Pick<Keeping, "files">,
   { tenant, inputFileId }: BatchRecord,
+  maxLineBytes = Number.MAX_SAFE_INTEGER,
 ): AsyncGenerator<FileLine, void, undefined> {
-  const source = files.read(fileKey({ tenant, id: inputFileId }));
-  return readLines(source, { maxLineBytes: limits.maxLineBytes });
+  return readLines(files.read(fileKey({ tenant, id: inputFileId })), { maxLineBytes });
 }
 
 export async function isInputThere(

@@ -7,6 +7,7 @@ import {
   batchKey,
   CANCEL_CHANNEL,
   endedLinesKey,
+  jobKey,
   liveLinesKey,
   outboxKey,
 } from "@quern/shared/contract/names";
@@ -166,6 +167,51 @@ test("an answer that can't be written is an error of its own line", async () => 
   const { output, errors } = await writtenLines(kept.files, record);
   expect(output).toMatchObject([{ custom_id: "r1" }]);
   expect(errors).toMatchObject([{ custom_id: "r0", response: null, error: { code: "internal_error" } }]);
+  expect(record).toMatchObject({ total: 2, completed: 1, failed: 1 });
+});
+
+test("an end that can't be read is an error of its own line, and of its copies", async () => {
+  const lines = ["a", "b", "c"].map((name) => inputLine(name, { temperature: 0, messages: [] }));
+  const batch = await submitBatch(kept, [...lines, inputLine("r3")], { dedupe: true });
+  const { kept: ended } = keep(batch);
+  await inProgress(batch);
+  const [jobId = ""] = await feed(kept.redis, batch, [fedLine(0, { copies: 2 })]);
+  // Broken before its keeper can have seen it: as whoever writes in another way leaves it.
+  const said = { index: 0, customId: "a", copies: 2, state: "completed", createdAtMs: 1, endedAtMs: 2 };
+  await kept.redis
+    .multi()
+    .del(jobKey(jobId))
+    .zrem(liveLinesKey(batch.id), 0)
+    .setbit(endedLinesKey(batch.id), 0, 1)
+    .hincrby(batchKey(batch.id), "completed", 3)
+    .xadd(outboxKey(batch.id), "*", ...Object.entries({ ...said, result: "[]" }).flat())
+    .exec();
+  await until(() => feedAndAnswer(kept, batch));
+  await ended;
+  const record = await until(() => overBatch(kept.redis, batch.id));
+  expect(record).toMatchObject({ total: 4, completed: 1, failed: 3 });
+  const { output, errors } = await writtenLines(kept.files, record);
+  expect(output).toMatchObject([{ custom_id: "r3" }]);
+  expect(errors.map(({ custom_id, error }) => [custom_id, error?.code])).toEqual(
+    ["a", "b", "c"].map((name) => [name, "internal_error"]),
+  );
+});
+
+test("a line that was short enough to be accepted stays so", async () => {
+  const lines = ["a", "b"].map((name) => inputLine(name, { temperature: 0, messages: [] }));
+  const batch = await submitBatch(kept, [...lines, inputLine("c")], { dedupe: true });
+  const { stop, kept: broken } = keep(batch);
+  await inProgress(batch);
+  stop.abort();
+  await expect(broken).rejects.toThrow();
+  await moveBatch(kept.redis, batch.id, "cancel", null, Date.now());
+  // A scheduler that is started with less.
+  const limits = { ...kept.context.limits, maxLineBytes: 10 };
+  await keepBatch({ ...kept.context, limits }, batch.id, new AbortController().signal);
+  const record = await until(() => overBatch(kept.redis, batch.id));
+  expect(record).toMatchObject({ status: "cancelled", total: 3, failed: 3 });
+  const { errors } = await writtenLines(kept.files, record);
+  expect(errors.map(({ custom_id }) => custom_id)).toEqual(["a", "c", "b"]);
 });
 
 test("of two keepers the later one goes on, and each line is written once", async () => {

@@ -33,7 +33,7 @@ async function checkInput(keeping: Keeping, record: BatchRecord): Promise<Checke
   const models = await listServedModels(redis);
   const check = new InputCheck({ ...limits, models, endpoint: record.endpoint, dedupe: record.dedupe });
   let lookAtMs = performance.now() + LOOK_INTERVAL_MS;
-  for await (const fileLine of inputLines(keeping, record)) {
+  for await (const fileLine of inputLines(keeping, record, limits.maxLineBytes)) {
     if (check.add(fileLine) === "enough") break;
     if (performance.now() < lookAtMs) continue;
     signal.throwIfAborted();

@@ -29,7 +29,7 @@ export async function writeCopies(
   let [index, chunk, characters]: [number, OutputLine[], number] = [-1, [], 0];
   const writeChunk = async () => {
     keeping.signal.throwIfAborted();
-    if (chunk.length > 0) await files.append(chunk, null, index);
+    if (chunk.length > 0) await files.append(chunk, { copiesThrough: index });
     [chunk, characters] = [[], 0];
   };
   for await (const fileLine of inputLines(keeping, record)) {

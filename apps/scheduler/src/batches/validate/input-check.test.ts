@@ -154,3 +154,14 @@ test("each of many custom_ids is told from all others", async () => {
     })),
   });
 });
+
+test("a body that is nested too deep to be compared is compared with none", async () => {
+  const deep = `{"custom_id":"deep","method":"POST","url":"${endpoint}","body":{"model":"tiny","seed":1,"messages":${"[".repeat(20_000)}${"]".repeat(20_000)}}}`;
+  const plain = { seed: 1, messages: [] };
+  const content = [line("a", plain), deep, line("b", plain)].join("\n");
+  const leaders = new Int32Array([-1, -1, 0]);
+  expect(await check(content, { dedupe: true, maxLineBytes: 100_000 })).toMatchObject({
+    kind: "sound",
+    leaders,
+  });
+});

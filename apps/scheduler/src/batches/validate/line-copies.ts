@@ -34,8 +34,18 @@ export class LineCopies {
 
   #leaderOf(body: Record<string, unknown>): number {
     if (!hasOneAnswer(this.#endpoint, body)) return NO_LEADER;
-    const first = this.#bodies.see(JSON.stringify(body, sorted), this.#lines + 1);
+    const text = textOf(body);
+    const first = text === null ? null : this.#bodies.see(text, this.#lines + 1);
     return first === null ? NO_LEADER : first - 1;
+  }
+}
+
+/** The same for bodies that say the same. null: it is nested too deep to be written down again, and refused when it is its turn. */
+function textOf(body: Record<string, unknown>): string | null {
+  try {
+    return JSON.stringify(body, sorted);
+  } catch {
+    return null;
   }
 }
 

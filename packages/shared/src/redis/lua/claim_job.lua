@@ -8,6 +8,7 @@
 -- last event, field, value, ...} with the whole record. `overdue`: its deadline passed while it was queued, by this
 -- server's clock, and nothing was changed; expire_job.lua ends it.
 -- Needs event_stream.lua
+-- Needs server_clock.lua
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return { 'gone' }
@@ -29,10 +30,9 @@ if state == 'running' and redis.call('HGET', KEYS[1], 'claimToken') == ARGV[4] t
   return claimed(last_seq(KEYS[2]))
 end
 
-local time = redis.call('TIME')
-local serverNowMs = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local server_now = server_now_ms()
 local deadline = redis.call('HGET', KEYS[1], 'deadlineAtMs')
-if state == 'queued' and deadline and tonumber(deadline) <= tonumber(serverNowMs) then
+if state == 'queued' and deadline and tonumber(deadline) <= tonumber(server_now) then
   return { 'overdue' }
 end
 
@@ -44,7 +44,7 @@ if state == 'running' and redis.call('HGET', KEYS[1], 'workerId') ~= ARGV[5] the
   if is_suspect then
     redis.call('HINCRBY', KEYS[1], 'crashes', 1)
   elseif lost >= tonumber(ARGV[3]) then
-    redis.call('HSET', KEYS[1], 'suspectSinceMs', serverNowMs)
+    redis.call('HSET', KEYS[1], 'suspectSinceMs', server_now)
     is_suspect = true
   end
 end
@@ -55,7 +55,7 @@ if is_suspect and ARGV[2] ~= 'alone' then
 end
 
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', serverNowMs, 'claimToken', ARGV[4],
+redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', server_now, 'claimToken', ARGV[4],
   'workerId', ARGV[5])
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
 redis.call('PERSIST', KEYS[1])

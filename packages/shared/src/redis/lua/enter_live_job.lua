@@ -3,9 +3,8 @@
 -- KEYS 1 live jobs, 2 counters (both of the tenant)
 -- ARGV 1 job id
 -- Returns 1, or 0 when it was in the index already.
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-if redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1]) == 0 then
+-- Needs server_clock.lua
+if redis.call('ZADD', KEYS[1], 'NX', server_now_ms(), ARGV[1]) == 0 then
   return 0
 end
 redis.call('HINCRBY', KEYS[2], 'accepted', 1)

@@ -5,12 +5,12 @@
 -- ARGV of each line: index, its offset, bytes, and tokens, number of fields and values, then field, value, field, value, ...
 -- Returns {'stopped'} when the batch is paused or not in progress, or {'fed', 1 or 0 of each line}: 1 is a job now, and
 -- wants a reference in its queue; 0 has ended.
--- Needs line_end.lua
+-- Needs server_clock.lua
 local batch = redis.call('HMGET', KEYS[1], 'status', 'pausedAtMs')
 if batch[1] ~= 'in_progress' or batch[2] then
   return { 'stopped' }
 end
-local now = string.format('%.0f', server_now_ms())
+local now = server_now_ms()
 local reply = { 'fed' }
 local at = 1
 for i = 6, #KEYS do

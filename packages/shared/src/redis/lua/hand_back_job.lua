@@ -8,6 +8,7 @@
 -- Returns 1, or 0 when the job does not run under this epoch.
 -- Needs event_stream.lua
 -- Needs answer.lua
+-- Needs server_clock.lua
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if job[1] ~= 'running' or job[2] ~= ARGV[1] then
   return 0
@@ -23,8 +24,6 @@ elseif ARGV[3] ~= 'given_back' then
   redis.call('HINCRBY', KEYS[1], 'crashes', 1)
 end
 if ARGV[3] == 'suspected' then
-  local time = redis.call('TIME')
-  local serverNowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('HSETNX', KEYS[1], 'suspectSinceMs', string.format('%.0f', serverNowMs))
+  redis.call('HSETNX', KEYS[1], 'suspectSinceMs', server_now_ms())
 end
 return 1

@@ -1,13 +1,11 @@
 -- What the commands share that end lines of a batch. A line ends once: who sets its bit counts it, and puts its end into the
 -- batch's outbox, all in one step. What is left of its job goes at once: the outbox has what is still needed of it.
+-- Needs server_clock.lua
 
 -- A line that failed in passing is put off so often, for 1, 4, 16 and 64 s.
 local MAX_LINE_RETRIES = 4
 
-local function server_now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local IS_OVER = { completed = true, failed = true, expired = true, cancelled = true }
 
 -- A line that is a job leaves the live ones, with what it counted for. Its position stays. Returns whether it was one.
 local function leave_live(batch, live, positions, index)
@@ -16,20 +14,25 @@ local function leave_live(batch, live, positions, index)
   end
   local position = redis.call('HGET', positions, index) or ''
   local bytes, tokens = string.match(position, '^%d+ (%d+) (%d+)$')
-  redis.call('HINCRBY', batch, 'liveBytes', -(bytes or 0))
-  redis.call('HINCRBY', batch, 'liveTokens', -(tokens or 0))
+  -- Subtracted, as -0 would be no number to Redis.
+  redis.call('HINCRBY', batch, 'liveBytes', 0 - (bytes or 0))
+  redis.call('HINCRBY', batch, 'liveTokens', 0 - (tokens or 0))
   return true
 end
 
 -- `batch`, `ended`, `outbox`: keys. `line`: index, customId, copies, estimatedTokens. `job`: state, createdAtMs, endedAtMs, and
--- echoed, usage, result, error as JSON or ''. Returns whether the line ended now.
+-- echoed, usage, result, error as JSON or ''. Returns whether the line ended now: it had not, and nor had its batch.
 local function end_line(batch, ended, outbox, line, job)
-  if redis.call('SETBIT', ended, line.index, 1) == 1 then
+  -- Of a batch that is over the bits are gone. Who comes that late was held up, or knows a line that this server forgot.
+  local status = redis.call('HGET', batch, 'status')
+  if not status or IS_OVER[status] or redis.call('SETBIT', ended, line.index, 1) == 1 then
     return false
   end
-  redis.call('XADD', outbox, '*', 'index', line.index, 'customId', line.customId, 'copies', line.copies,
+  local bytes = #line.customId + #job.echoed + #job.usage + #job.result + #job.error
+  redis.call('XADD', outbox, '*', 'bytes', bytes, 'index', line.index, 'customId', line.customId, 'copies', line.copies,
     'state', job.state, 'createdAtMs', job.createdAtMs, 'endedAtMs', job.endedAtMs, 'echoed', job.echoed,
     'usage', job.usage, 'result', job.result, 'error', job.error)
+  redis.call('HINCRBY', batch, 'outboxBytes', bytes)
   local lines = 1 + line.copies
   redis.call('HINCRBY', batch, job.state == 'completed' and 'completed' or 'failed', lines)
   redis.call('HINCRBY', batch, 'settledTokens', line.estimatedTokens)
@@ -57,7 +60,7 @@ local function end_line_of_job(keys, is_passing)
   if is_passing and redis.call('HGET', keys[3], 'status') == 'in_progress' then
     local tries = redis.call('HINCRBY', keys[8], line.index, 1)
     if tries <= MAX_LINE_RETRIES then
-      redis.call('ZADD', keys[7], string.format('%.0f', server_now_ms() + 1000 * 4 ^ (tries - 1)), line.index)
+      redis.call('ZADD', keys[7], string.format('%.0f', tonumber(server_now_ms()) + 1000 * 4 ^ (tries - 1)), line.index)
       return
     end
   end
