@@ -69,7 +69,8 @@ function brokenPromises({ verdict, unexpected, takeovers, accepted }: RunOutcome
   for (const { what, details } of unexpected.slice(0, SHOWN_VIOLATIONS)) {
     lines.push(`${what} ${JSON.stringify(details ?? "").slice(0, 600)}`);
   }
-  for (const { kind, share, mostMs } of MOST_WAITS) {
+  // Where several things are broken together nobody knows what a job waited for.
+  for (const { kind, share, mostMs } of options.atOnce > 1 ? [] : MOST_WAITS) {
     const waitedMs = percentile(takeovers.get(kind) ?? [], share);
     if (!(waitedMs > mostMs)) continue;
     lines.push(

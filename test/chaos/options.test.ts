@@ -12,12 +12,15 @@ test("a run is short unless told, and its seed is the time", () => {
   });
 });
 
-test.each([[["--seed", "x"]], [["--jobs", ""]], [["--minutes", "-1"]], [["--sed", "1"]]])(
-  "%j is refused",
-  (args) => {
-    expect(() => readOptions(args, 0)).toThrow(/--/);
-  },
-);
+test.each([
+  [["--seed", "x"]],
+  [["--jobs", ""]],
+  [["--minutes", "-1"]],
+  [["--sed", "1"]],
+  [["--at-once", "x"]],
+])("%j is refused", (args) => {
+  expect(() => readOptions(args, 0)).toThrow(/--/);
+});
 
 test("a seed gives the same choices again", () => {
   const draw = (seed: number) => {

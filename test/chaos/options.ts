@@ -4,7 +4,7 @@ export interface ChaosOptions {
   seed: number;
   /** At least so many jobs are submitted, and more while faults are still to come. */
   jobs: number;
-  /** Of a batch that is handed in beside them; 0: there is none. */
+  /** Of batches that are handed in beside them; 0: there are none. */
   lines: number;
   /** Nothing new is submitted or broken after that; what runs may end. */
   minutes: number;
@@ -14,6 +14,8 @@ export interface ChaosOptions {
   propertyCommands: number;
   /** Only faults with one of these in their names; empty: all. */
   faults: string[];
+  /** So many things are broken together. */
+  atOnce: number;
   /** Where the ledger is kept; null: in a folder that goes when nothing was violated. */
   keepIn: string | null;
 }
@@ -33,6 +35,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
       minutes: { type: "string" },
       workers: { type: "string" },
       "property-commands": { type: "string", default: "10000" },
+      "at-once": { type: "string", default: "1" },
       fault: { type: "string", multiple: true, default: [] },
       keep: { type: "string" },
     },
@@ -47,6 +50,7 @@ export function readOptions(args: string[], nowMs: number): ChaosOptions {
     slotsPerWorker: 6,
     propertyCommands: numberOf("property-commands", values["property-commands"]) ?? 0,
     faults: values.fault,
+    atOnce: Math.max(1, numberOf("at-once", values["at-once"]) ?? 1),
     keepIn: values.keep ?? null,
   };
 }

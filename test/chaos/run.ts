@@ -7,7 +7,7 @@ import { checkWebhooks } from "./check/check-webhooks.ts";
 import { ChaosCluster, LEASE_MS } from "./cluster.ts";
 import { breakThings, FAULTS_A_ROUND } from "./faults/break-things.ts";
 import { Ledger } from "./ledger.ts";
-import { type EndedBatch, runBatch } from "./load/batch.ts";
+import { type EndedBatch, runBatches } from "./load/batches/run-batches.ts";
 import type { Client } from "./load/client.ts";
 import { runClient } from "./load/load.ts";
 import { startRefusingSink } from "./load/webhooks.ts";
@@ -72,18 +72,19 @@ export async function runChaos(
   const clients = options.jobs === 0 ? 0 : Math.floor((options.workers - 1) * options.slotsPerWorker * LOAD);
   const load = Array.from({ length: clients }, () => runClient(client(), script, wantsMore));
 
-  let batch: EndedBatch | "under way" | "none" | "given up" = options.lines === 0 ? "none" : "under way";
-  const batched = handIn(client(), script, options.lines).then((ended) => {
-    batch = ended;
+  let batches: EndedBatch[] | "under way" | "given up" = options.lines === 0 ? [] : "under way";
+  const batched = handIn(client, script, options.lines).then((ended) => {
+    batches = ended;
   });
 
   const watching = new AbortController();
   const watch = watchStates(cluster.redis, ledger, watching.signal);
   const faults = await breakThings(
     { cluster, ledger, takeovers, random: faultRandom },
-    options.faults,
+    { only: options.faults, atOnce: options.atOnce },
     (injected) =>
-      isTime() && (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs || batch === "under way"),
+      isTime() &&
+      (injected < FAULTS_A_ROUND || ledger.entries.size < options.jobs || batches === "under way"),
     (name) => tell(`${ledger.entries.size} accepted; ${name}`),
   );
   isBreaking = false;
@@ -98,7 +99,7 @@ export async function runChaos(
   const verdict = await checkAll(cluster, ledger);
   const untold = await checkWebhooks(sink, ledger);
   const books = await checkCounters(cluster.redis, verdict.byState, ledger.refused);
-  for (const what of [...books, ...untold, ...cluster.unexpectedDeaths, ...faultsOf(batch)])
+  for (const what of [...books, ...untold, ...cluster.unexpectedDeaths, ...faultsOf(batches)])
     unexpected.push({ what });
   return {
     accepted: entries.length,
@@ -114,17 +115,16 @@ export async function runChaos(
 }
 
 async function handIn(
-  client: Client,
+  newClient: () => Client,
   script: Script,
   lines: number,
-): Promise<EndedBatch | "none" | "given up"> {
-  if (lines === 0) return "none";
-  return (await runBatch(client, script, lines)) ?? "given up";
+): Promise<EndedBatch[] | "given up"> {
+  if (lines === 0) return [];
+  return (await runBatches(newClient, script, lines)) ?? "given up";
 }
 
-function faultsOf(batch: EndedBatch | "under way" | "none" | "given up"): string[] {
-  if (batch === "none") return [];
-  return typeof batch === "string" ? ["the batch did not end"] : checkBatch(batch);
+function faultsOf(batches: EndedBatch[] | "under way" | "given up"): string[] {
+  return typeof batches === "string" ? ["a batch did not end"] : batches.flatMap(checkBatch);
 }
 
 /** Patience with what has not ended, counted from when nothing new is submitted. */

@@ -4,7 +4,7 @@ import type { Takeovers } from "./takeovers.ts";
 export interface RunFigures {
   accepted: number;
   refused: number;
-  /** Of the batch beside the jobs. */
+  /** Of the batches beside the jobs. */
   lines: number;
   reconnects: number;
   cutStreams: number;
@@ -38,7 +38,7 @@ export function table({
     ["lost", count("lost")],
     ["twice", count("twice")],
     ["wrong", count("wrong")],
-    ["lines of a batch", batchLines],
+    ["lines of batches", batchLines],
     ["submissions refused or unanswered", refused],
     ["streams taken up again", reconnects],
     ["chat streams that broke off", cutStreams],

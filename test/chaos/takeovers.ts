@@ -22,7 +22,7 @@ interface Running {
 export type Takeovers = Map<string, number[]>;
 
 /**
- * Breaks something, and watches every job that ran at that moment until it has ended or begun another attempt. Only one
+ * Breaks something, and watches every job that ran at that moment until it has ended or begun another attempt. As a rule one
  * thing is broken at a time, so another attempt is a take-over of what was broken, but for jobs that were parked.
  * Batch jobs are passed over: they wait for interactive ones, however soon they could go on.
  * `onTakeover` is called at each.

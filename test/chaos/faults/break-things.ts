@@ -32,10 +32,17 @@ const ROUND: readonly Fault[] = [
 
 const PAUSE_MS = { least: 200, most: 1_500 };
 
-/** Breaks one thing after another, in rounds of another order each, until there is no more wish for it. `only`: parts of names. */
+export interface Breaking {
+  /** Parts of names; empty: all. */
+  only: readonly string[];
+  /** So many things are broken together, each in another part of the cluster. */
+  atOnce: number;
+}
+
+/** Breaks one thing after another, in rounds of another order each, until there is no more wish for it. */
 export async function breakThings(
   target: Target,
-  only: readonly string[],
+  { only, atOnce }: Breaking,
   wantsMore: (injected: number) => boolean,
   tell: (name: string) => void,
 ): Promise<Map<string, number>> {
@@ -47,18 +54,38 @@ export async function breakThings(
   if (round.length === 0) throw new Error(`no fault has ${only.join(" or ")} in its name`);
   let injected = 0;
   while (wantsMore(injected)) {
-    for (const fault of target.random.shuffled(round)) {
+    for (const faults of together(target.random.shuffled(round), atOnce)) {
       if (!wantsMore(injected)) break;
-      tell(fault.name);
-      target.ledger.note("fault", { name: fault.name });
-      await fault.inject(target);
-      target.ledger.note("mended", { name: fault.name });
-      counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
-      injected += 1;
+      tell(faults.map(({ name }) => name).join(" + "));
+      await Promise.all(faults.map((fault) => breakOne(target, fault)));
+      for (const { name } of faults) counts.set(name, (counts.get(name) ?? 0) + 1);
+      injected += faults.length;
       await sleep(target.random.between(PAUSE_MS.least, PAUSE_MS.most));
     }
   }
   return counts;
+}
+
+async function breakOne(target: Target, fault: Fault): Promise<void> {
+  target.ledger.note("fault", { name: fault.name });
+  await fault.inject(target);
+  target.ledger.note("mended", { name: fault.name });
+}
+
+/** The faults in their order, in groups of which no two hit the same part. */
+function together(faults: readonly Fault[], most: number): Fault[][] {
+  const left = [...faults];
+  const groups: Fault[][] = [];
+  for (let first = left.shift(); first !== undefined; first = left.shift()) {
+    const group = [first];
+    for (const fault of [...left]) {
+      if (group.length >= most) break;
+      if (group.some(({ hits }) => hits === fault.hits)) continue;
+      group.push(...left.splice(left.indexOf(fault), 1));
+    }
+    groups.push(group);
+  }
+  return groups;
 }
 
 export const FAULTS_A_ROUND = ROUND.length;

@@ -12,6 +12,7 @@ const MOST_MS = 2 * LEASE_MS;
  */
 export const cutOffWorker: Fault = {
   name: "blackhole worker",
+  hits: "worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
     const { proxy } = (await busyWorker({ cluster, random })).place;
     const takenOver = new AbortController();

@@ -13,6 +13,7 @@ const LOOK_INTERVAL_MS = 50;
  */
 export const fillDisk: Fault = {
   name: "disk full",
+  hits: "redis",
   inject: async ({ cluster, random }) => {
     const pid = cluster.redisPid;
     await cluster.redis.config("SET", "appendfsync", "everysec");

@@ -12,6 +12,7 @@ const MOST_MS = 3 * LEASE_MS;
  */
 export const freezeWorker: Fault = {
   name: "SIGSTOP worker",
+  hits: "worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
     const { place } = await busyWorker({ cluster, random });
     const frozen = place.process;

@@ -5,6 +5,7 @@ import type { Fault } from "./fault.ts";
 /** Its engine ends with it; its jobs wait for their leases to lapse. */
 export const killWorker: Fault = {
   name: "kill -9 worker",
+  hits: "worker",
   inject: async ({ cluster, ledger, takeovers, random }) => {
     const { place } = await busyWorker({ cluster, random });
     await measureTakeovers({ redis: cluster.redis, ledger, takeovers }, killWorker.name, () =>

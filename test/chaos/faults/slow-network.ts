@@ -7,6 +7,7 @@ const LATENCY_MS = { least: 5, most: 60 };
 
 export const slowNetwork: Fault = {
   name: "slow network",
+  hits: "redis",
   inject: async ({ cluster, random }) => {
     for (const { proxy } of cluster.places) {
       proxy.enter({ kind: "pass", latencyMs: random.between(LATENCY_MS.least, LATENCY_MS.most) });
