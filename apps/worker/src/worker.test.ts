@@ -5,7 +5,14 @@ import { CANCEL_CHANNEL, jobKey, queuePrefix, tokenCountChannel } from "@quern/s
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { readEvents } from "@quern/shared/redis/event-stream";
-import { cancelJob, claimJob, confirmJob, createJob, readJob } from "@quern/shared/redis/job-store";
+import {
+  cancelJob,
+  claimJob,
+  confirmJob,
+  createJob,
+  readJob,
+  readJobState,
+} from "@quern/shared/redis/job-store";
 import { listWorkers } from "@quern/shared/redis/registry";
 import { until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
@@ -172,6 +179,21 @@ test("a job whose engine dies three times under it fails, and says why", async (
   expect(record).toMatchObject({ attempt: 3, error: { code: "engine_crashed" } });
   const types = (await readEvents(redis, id, null)).map(({ event }) => event.type);
   expect(types.slice(-2)).toEqual(["error", "end"]);
+});
+
+test("a job whose record nobody can read fails after a few tries, and one whose estimate is senseless runs", async () => {
+  const [broken, odd] = [await submit(5), await submit(5)];
+  await redis.hset(jobKey(broken), "request", "{}");
+  const never = { p50: null, p90: null };
+  const estimate = { madeAtMs: 1, endsBefore: 1, startAtMs: never, endAtMs: never };
+  await redis.hset(jobKey(odd), "estimate", JSON.stringify(estimate));
+  startWorker();
+  await untilState(odd, "completed");
+  await until(async () => (await readJobState(redis, broken)) === "failed");
+  expect(await redis.hget(jobKey(broken), "error")).toContain("internal_error");
+  const types = (await readEvents(redis, broken, null)).map(({ event }) => event.type);
+  expect(types.slice(-2)).toEqual(["error", "end"]);
+  await until(async () => (await listWorkers(redis)).every(({ busy }) => busy === 0));
 });
 
 test("an attempt that lost its job to another stops, and leaves no trace in its stream", async () => {

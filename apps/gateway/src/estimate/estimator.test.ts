@@ -197,3 +197,32 @@ test("each value counts alike, whichever worker measured it", () => {
     variance: 750_000,
   });
 });
+
+test("whatever was measured, even that nothing took any time, a time is a number", () => {
+  const none = measured(0);
+  const length = { ...none, p50: 0, p90: 0 };
+  const load = {
+    prefillMsPerToken: none,
+    decodeMsPerToken: none,
+    overheadMs: none,
+    occupancyMs: { interactive: none, batch: none },
+  };
+  const lengths = { tokensPerCharacter: none, completionTokens: length, completionShare: length };
+  const timeless = {
+    light: load,
+    lengths: { interactive: lengths, batch: null },
+    dispatchMs: none,
+    drift: 0.2,
+  };
+  for (const full of [load, null]) {
+    const known: WorkerRates = { ...timeless, full };
+    for (const jobClass of ["interactive", "batch"] as const) {
+      const waiting = ahead({ waiting: { interactive: 9, batch: 0 } });
+      const times = [
+        timeToStart(jobClass, waiting, known),
+        timeOfJob(jobClass, { promptCharacters: 40, maxTokens: 10 }, waiting, known),
+      ];
+      for (const time of times) expect(quantileMs(time as TimeMs, NINE_IN_TEN)).toBeGreaterThanOrEqual(0);
+    }
+  }
+});

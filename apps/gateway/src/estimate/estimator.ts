@@ -40,7 +40,8 @@ export function timeToStart(jobClass: JobClass, ahead: QueueAhead, rates: Worker
   if (occupancy === null) return null;
   const { meanMs, variance } = occupancy;
   const gapMs = meanMs / slots;
-  const squaredSpread = variance / meanMs ** 2;
+  // What takes no time that a clock could tell has no spread either.
+  const squaredSpread = meanMs === 0 ? 0 : variance / meanMs ** 2;
   const underWay = Math.max((1 - squaredSpread) / 2, 0) / slots;
   const waitMs = (endsNeeded - underWay) * gapMs;
   const byChance = Math.min(endsNeeded, slots);

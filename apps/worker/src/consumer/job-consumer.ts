@@ -17,6 +17,7 @@ import type { RunningJobs, StopReason } from "./running-jobs.ts";
 import type { Hold, PoolJob, SlotPool } from "./slot-pool.ts";
 import { SuspectDuty } from "./suspect-duty.ts";
 import { SuspectQueue } from "./suspect-queue.ts";
+import { endUnreadable } from "./unreadable-record.ts";
 
 const RETRY_BROKEN_AFTER_MS = 1_000;
 /** For the last words to Redis; one that does not answer is not waited for. */
@@ -189,6 +190,11 @@ export class JobConsumer {
     if (claim.kind === "gone" || claim.kind === "suspect") return claim.kind;
     if (claim.kind === "ended") return claim.state as AttemptEnd;
     if (claim.kind === "overdue") return this.#expire(job.id);
+    if (claim.kind === "unreadable") {
+      const end = await endUnreadable(redis, job.id, claim, retentionSeconds);
+      await this.#broke(job.id, claim.fault);
+      return end;
+    }
     const { record, lastSeq } = claim;
     const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());

@@ -27,9 +27,11 @@ export class JobMeasurements {
       end: (outcome, loadAtEnd) => {
         const { answer, end } = outcome;
         if (end !== "completed" || answer === null) return;
-        const waitedMs = answer.timings.slotAtMs - beganAtMs;
+        const { slotAtMs, endedAtMs } = answer.timings;
+        const waitedMs = slotAtMs - beganAtMs;
         const heldMs = performance.now() - beganMs;
-        const occupancyMs = waitedMs > WAITED_AHEAD_MS ? Math.max(heldMs - waitedMs, 0) : heldMs;
+        const occupancyMs =
+          waitedMs > WAITED_AHEAD_MS ? Math.max(heldMs - waitedMs, endedAtMs - slotAtMs) : heldMs;
         const { request } = record;
         this.#rates.served({
           class: record.class,

@@ -101,8 +101,8 @@ export const jobRecordSchema = z.object({
   claimedAtMs: z.int().nullable().default(null),
   /** null: a record from before there were sizes. */
   size: jobSizeSchema.nullable().default(null),
-  /** What its submitter was told to expect; null: there was no measurement to tell anything by. */
-  estimate: jobEstimateSchema.nullable().default(null),
+  /** What its submitter was told to expect; null: there was no measurement to tell anything by. One that makes no sense stops no job. */
+  estimate: jobEstimateSchema.nullable().catch(null).default(null),
   /** Where its end is told, and how far that is. */
   webhook: webhookStateSchema.nullable().default(null),
   /** How long its submitter wants it kept once it has ended; null: as whoever ends it is configured. */

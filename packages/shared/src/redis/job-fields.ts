@@ -101,11 +101,3 @@ function rawValues(hash: Record<string, string>): Record<string, unknown> {
   for (const field of JSON_FIELDS) raw[field] = hash[field] === undefined ? null : JSON.parse(hash[field]);
   return raw;
 }
-
-export function parseJobReply(fieldsAndValues: string[]): JobRecord | null {
-  const hash: Record<string, string> = {};
-  for (let i = 0; i + 1 < fieldsAndValues.length; i += 2) {
-    hash[fieldsAndValues[i] as string] = fieldsAndValues[i + 1] as string;
-  }
-  return parseJobRecord(hash);
-}

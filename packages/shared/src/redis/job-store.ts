@@ -6,7 +6,7 @@ import type { JobError, JobRecord, JobResult, NewJob } from "../contract/job.ts"
 import type { JobState, TerminalState } from "../contract/lifecycle.ts";
 import { eventsKey, jobIndexKey, jobKey, webhookKey } from "../contract/names.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
-import { newJobFields, parseJobRecord, parseJobReply } from "./job-fields.ts";
+import { newJobFields, parseJobRecord } from "./job-fields.ts";
 import { keysOfEnd } from "./line-keys.ts";
 import { loadScript, runScript } from "./script.ts";
 
@@ -63,6 +63,8 @@ export async function readJobState(redis: Redis, jobId: string): Promise<JobStat
 export type Claim =
   /** `lastSeq`: of the stream as it stands; the attempt's own events go on behind it. */
   | { kind: "claimed"; record: JobRecord; lastSeq: number }
+  /** Likewise, but this process can't make anything of its record. */
+  | { kind: "unreadable"; epoch: number; crashes: number; lastSeq: number; fault: Error }
   | { kind: "ended"; state: JobState }
   /** Its deadline passed while it was queued: `expireQueuedJob` ends it. */
   | { kind: "overdue" }
@@ -97,9 +99,31 @@ export async function claimJob(
   if (kind === "ended") return { kind, state: rest[0] as JobState };
   if (kind === "overdue") return { kind };
   if (kind === "suspect") return { kind };
-  const [lastSeq, ...fields] = rest;
-  const record = kind === "claimed" ? parseJobReply(fields) : null;
-  return record === null ? { kind: "gone" } : { kind: "claimed", record, lastSeq: Number(lastSeq) };
+  if (kind !== "claimed") return { kind: "gone" };
+  const [seq, ...fields] = rest;
+  const lastSeq = Number(seq);
+  const hash = toHash(fields);
+  try {
+    const record = parseJobRecord(hash);
+    return record === null ? { kind: "gone" } : { kind, record, lastSeq };
+  } catch (error) {
+    const { attempt, crashes = 0 } = hash;
+    return {
+      kind: "unreadable",
+      epoch: Number(attempt),
+      crashes: Number(crashes),
+      lastSeq,
+      fault: error as Error,
+    };
+  }
+}
+
+function toHash(fieldsAndValues: string[]): Record<string, string> {
+  const hash: Record<string, string> = {};
+  for (let at = 0; at + 1 < fieldsAndValues.length; at += 2) {
+    hash[fieldsAndValues[at] as string] = fieldsAndValues[at + 1] as string;
+  }
+  return hash;
 }
 
 /** What decides whether there is room for a job, and where it waits. */
