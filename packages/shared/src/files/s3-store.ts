@@ -15,9 +15,22 @@ import { bucketFault, isNotFound, isPastTheEnd } from "./s3-faults.ts";
 import { S3Segments } from "./s3-segments.ts";
 import { uploadObject } from "./s3-upload.ts";
 import { byteStream, readSegmentParts, totalBytes } from "./segments.ts";
+import { withoutStalls } from "./without-stalls.ts";
 
 /** Each append is an object, and a request; the store has 10,000 of them in a file of 10 GB. */
 const PREFERRED_APPEND_BYTES = 2 ** 20;
+
+/** Patience with a bucket, in milliseconds. Each try of the SDK, of which there are three, has it anew. */
+export interface BucketPatience {
+  connectionMs: number;
+  /** From a request to the head of its answer; the longest sends a part of 8 MiB. */
+  requestMs: number;
+  /** While somebody waits for more of a body. */
+  stallMs: number;
+}
+
+/** A server that vanished in the middle of a request says nothing: without this it would be waited for for ever. */
+const PATIENCE: BucketPatience = { connectionMs: 5_000, requestMs: 60_000, stallMs: 30_000 };
 
 /**
  * Files in a bucket of S3, or of what speaks its language. Credentials are found as AWS's SDKs find them.
@@ -30,12 +43,22 @@ export class S3Store implements FileStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;
+  readonly #patience: BucketPatience;
 
-  constructor({ bucket, prefix, endpoint, region, forcePathStyle }: BucketConfig) {
+  constructor(
+    { bucket, prefix, endpoint, region, forcePathStyle }: BucketConfig,
+    patience: BucketPatience = PATIENCE,
+  ) {
     this.#bucket = bucket;
     this.#prefix = prefix;
+    this.#patience = patience;
     this.#client = new S3Client({
       forcePathStyle,
+      requestHandler: {
+        connectionTimeout: patience.connectionMs,
+        requestTimeout: patience.requestMs,
+        throwOnRequestTimeout: true,
+      },
       ...(region !== null && { region }),
       // Servers other than Amazon's have one region, if any, and not all of them know the newer checksums.
       ...(endpoint !== null && {
@@ -125,7 +148,7 @@ export class S3Store implements FileStore {
     try {
       const { Body } = await this.#client.send(new GetObjectCommand({ ...object, Range }));
       // In Node it is always a stream of Node's.
-      yield* Body as Readable as AsyncIterable<Buffer>;
+      yield* withoutStalls(Body as Readable, this.#patience.stallMs);
     } catch (error) {
       if (isPastTheEnd(error)) return;
       throw isNotFound(error) ? fileMissing(key, error) : bucketFault(error);
