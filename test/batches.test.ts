@@ -5,7 +5,13 @@ import { join } from "node:path";
 import type { BatchRecord, NewBatch } from "@quern/shared/contract/batch";
 import { isBatchOver } from "@quern/shared/contract/batch-lifecycle";
 import { batchKey } from "@quern/shared/contract/names";
-import { announceBatch, createBatch, moveBatch, readBatch } from "@quern/shared/redis/batch-store";
+import {
+  announceBatch,
+  createBatch,
+  moveBatch,
+  pauseBatch,
+  readBatch,
+} from "@quern/shared/redis/batch-store";
 import { type Cluster, startCluster, until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
 import { Redis } from "ioredis";
@@ -59,7 +65,8 @@ async function submit(lines: readonly string[], changes: Partial<NewBatch> = {})
   const nowMs = Date.now();
   const id = `batch_${randomUUIDv7()}`;
   await createBatch(redis, {
-    ...{ id, tenant: "default", endpoint: "/v1/chat/completions", inputFileId: await upload(lines) },
+    ...{ id, tenant: "default", endpoint: "/v1/chat/completions" },
+    inputFileId: changes.inputFileId ?? (await upload(lines)),
     ...{ dedupe: false, metadata: {}, outputExpiresAfterSeconds: null, retriedFrom: null },
     ...{ traceparent: null, createdAtMs: nowMs - 10_000, expiresAtMs: nowMs + 3_600_000, webhook: null },
     ...changes,
@@ -165,3 +172,21 @@ test("where every line is at fault there is an error file only", async () => {
     expect(error).toBeNull();
   }
 });
+
+test("batches that wait, however many, keep no other one waiting", async () => {
+  const lines = Array.from({ length: 3 }, (_, index) => lineOf(index));
+  const inputFileId = await upload(lines);
+  const paused: string[] = [];
+  for (let count = 0; count < 150; count++) {
+    const id = await submit(lines, { tenant: "default", inputFileId });
+    await pauseBatch(redis, id, "pause", Date.now());
+    paused.push(id);
+  }
+  await until(async () => (await statusesOf(paused)).every((status) => status === "in_progress"));
+  expect(await over(await submit(lines))).toMatchObject({ status: "completed", completed: 3 });
+  for (const id of paused) await moveBatch(redis, id, "cancel", null, Date.now());
+  await until(async () => (await statusesOf(paused)).every((status) => status === "cancelled"));
+}, 60_000);
+
+const statusesOf = (ids: string[]) =>
+  Promise.all(ids.map(async (id) => (await readBatch(redis, id))?.status));

@@ -3,10 +3,12 @@ import { BATCH_QUEUE_NAME, BATCH_QUEUE_PREFIX } from "@quern/shared/contract/nam
 import { DelayedError, type Job, WaitingError, Worker } from "bullmq";
 import { z } from "zod";
 import { keepBatch } from "../batches/keep/keep-batch.ts";
-import { type KeepContext, KeepingLost } from "../batches/keep/keeping.ts";
+import { type KeepContext, KeepingLost, KeepingRests } from "../batches/keep/keeping.ts";
 
-/** One that is being kept costs a few looks into Redis a second. */
-const CONCURRENT_BATCHES = 64;
+/** One of which no line is under way costs a look into Redis every two seconds, any other one a few a second. */
+const CONCURRENT_BATCHES = 1_000;
+/** When there are more, those without a line under way take turns to be looked at. */
+const REST_MS = 5_000;
 /** A scheduler that vanished keeps its batches so long, and others look for such ones so often. Two that keep one do no harm: they are fenced. */
 const LEASE_MS = 6_000;
 const STALLED_CHECK_INTERVAL_MS = 2_000;
@@ -27,13 +29,14 @@ export class BatchConsumer {
   /** Of the batches that are being kept: aborts when one has to be let go. */
   readonly #kept = new Map<string, { letGo: AbortController; ended: Promise<void> }>();
 
-  constructor(context: KeepContext) {
-    this.#context = context;
+  /** @param concurrency how many batches it keeps at a time. */
+  constructor(context: Omit<KeepContext, "isCrowded">, concurrency: number = CONCURRENT_BATCHES) {
+    this.#context = { ...context, isCrowded: () => this.#kept.size >= concurrency };
     const { redis, events } = context;
     this.#worker = new Worker(BATCH_QUEUE_NAME, (job: Job, token?: string) => this.#process(job, token), {
       connection: redis,
       prefix: BATCH_QUEUE_PREFIX,
-      concurrency: CONCURRENT_BATCHES,
+      concurrency,
       autorun: false,
       lockDuration: LEASE_MS,
       stalledInterval: STALLED_CHECK_INTERVAL_MS,
@@ -90,8 +93,9 @@ export class BatchConsumer {
       await job.moveToWait(token);
       throw new WaitingError();
     }
-    this.#context.events.batchBroke(job.data.batchId, error, RETRY_BROKEN_AFTER_MS);
-    await job.moveToDelayed(Date.now() + RETRY_BROKEN_AFTER_MS, token);
+    const rests = error instanceof KeepingRests;
+    if (!rests) this.#context.events.batchBroke(job.data.batchId, error, RETRY_BROKEN_AFTER_MS);
+    await job.moveToDelayed(Date.now() + (rests ? REST_MS : RETRY_BROKEN_AFTER_MS), token);
     throw new DelayedError();
   }
 }

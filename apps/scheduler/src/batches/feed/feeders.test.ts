@@ -5,13 +5,21 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BatchRecord, EndedLine } from "@quern/shared/contract/batch";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { lineJobId, lineOfJob } from "@quern/shared/contract/line-job";
-import { feederLockKey, jobKey } from "@quern/shared/contract/names";
+import { batchKey, feederLockKey, jobKey } from "@quern/shared/contract/names";
 import { DirectoryStore } from "@quern/shared/files/directory-store";
 import { fileKey } from "@quern/shared/files/file-key";
 import { NO_LEADER, writeLeaders } from "@quern/shared/files/line-leaders";
 import { dropLiveLine, type FeedState, readFeedStates, readLiveLines } from "@quern/shared/redis/batch-lines";
-import { announceBatch, pauseBatch, readBatch } from "@quern/shared/redis/batch-store";
+import {
+  announceBatch,
+  createBatch,
+  forgetBatch,
+  moveBatch,
+  pauseBatch,
+  readBatch,
+} from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { newBatch } from "@quern/shared/redis/new-batch.fixture";
 import { TimedLock } from "@quern/shared/redis/timed-lock";
 import { until } from "@quern/testing/cluster";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
@@ -403,6 +411,18 @@ test("a batch whose input is gone keeps no other waiting", async () => {
   expect(told).toContain("unreadable file_missing");
   expect(await stateOf(gone)).toMatchObject({ status: "in_progress", ended: 0, live: 0 });
 }, 30_000);
+
+test("a batch whose record nobody can read stops no other", async () => {
+  const model = newModel();
+  const broken = newBatch();
+  await createBatch(redis, broken);
+  await moveBatch(redis, broken.id, "validated", null, Date.now(), { model, total: 1 });
+  await redis.hset(batchKey(broken.id), "metadata", "{");
+  await consumer(model, () => answered());
+  await feeders();
+  expectEachOnce(await endsOf(await startBatch(redis, files, model, chatLines(20))), 20);
+  await forgetBatch(redis, broken.id);
+});
 
 test("another scheduler takes over when the lock lapses", async () => {
   const model = newModel();

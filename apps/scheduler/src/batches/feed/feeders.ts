@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { BATCH_CHANNEL, feederLockKey } from "@quern/shared/contract/names";
 import { liveBatchIds, readBatch, readBatchStatuses } from "@quern/shared/redis/batch-store";
+import { isRedisAway } from "@quern/shared/redis/redis-away";
 import { TimedLock } from "@quern/shared/redis/timed-lock";
 import type { Redis } from "ioredis";
 import type { FeedBatch } from "./feed-batch.ts";
@@ -73,7 +74,11 @@ export class Feeders {
     for (const id of this.#batches.keys()) if (!running.has(id)) this.#batches.delete(id);
     for (const id of running) {
       if (this.#batches.has(id)) continue;
-      const batch = await readBatch(redis, id);
+      const batch = await readBatch(redis, id).catch((error: unknown) => {
+        if (isRedisAway(error)) throw error;
+        // A record that nobody here can read, as of another version: its keeper tells of it, and others are fed.
+        return null;
+      });
       const model = batch?.model ?? null;
       if (batch !== null && model !== null) this.#batches.set(id, { ...batch, model });
     }

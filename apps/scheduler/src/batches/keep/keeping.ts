@@ -13,6 +13,8 @@ export interface KeepContext {
   limits: { maxLines: number; maxLineBytes: number };
   /** How long a batch that is over stays readable. */
   recordSeconds: number;
+  /** Whether other batches wait to be kept here: then one with nothing to be done makes room for a while. */
+  isCrowded: () => boolean;
   events: SchedulerEvents;
 }
 
@@ -28,4 +30,9 @@ export interface Keeping extends KeepContext {
 /** The batch is another scheduler's by now, or Redis has gone back in time: whoever takes it up again begins with what stands in Redis. */
 export class KeepingLost extends Error {
   override readonly name = "KeepingLost";
+}
+
+/** Nothing is to be done for the batch just now, and others wait: whoever has room takes it up again a little later. */
+export class KeepingRests extends Error {
+  override readonly name = "KeepingRests";
 }

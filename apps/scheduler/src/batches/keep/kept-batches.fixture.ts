@@ -55,7 +55,8 @@ export async function startKeptBatches(url: string): Promise<KeptBatches> {
   const references = new JobReferences(redis, fail);
   const deliveries = new DeliveryQueue(redis, [0], fail);
   const limits = { maxLines: 50_000, maxLineBytes: 2 ** 20 };
-  const context = { redis, files, references, deliveries, limits, recordSeconds: 600, events: silent() };
+  const parts = { redis, files, references, deliveries, limits };
+  const context = { ...parts, recordSeconds: 600, isCrowded: () => false, events: silent() };
   return {
     url,
     redis,

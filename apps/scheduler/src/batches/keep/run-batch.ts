@@ -5,7 +5,7 @@ import { redisNowMs } from "@quern/shared/redis/deadlines";
 import { Collector, type Harvest } from "./collect.ts";
 import { CollectedFiles } from "./collected-files.ts";
 import { inputLostFault, isInputThere } from "./input-lines.ts";
-import { type Keeping, KeepingLost } from "./keeping.ts";
+import { type Keeping, KeepingLost, KeepingRests } from "./keeping.ts";
 import { mendLines } from "./mend-lines.ts";
 import { moveKept } from "./move-kept.ts";
 import { ProgressReport } from "./progress-report.ts";
@@ -14,15 +14,18 @@ import { ProgressReport } from "./progress-report.ts";
 const LOOK_INTERVAL_MS = 200;
 /** Where small appends are costly. */
 const GATHER_INTERVAL_MS = 3_000;
+/** While none of its lines is under way: it is paused, or others have their turn. Many batches may be like that. */
+const MAX_IDLE_INTERVAL_MS = 2_000;
 const MEND_INTERVAL_MS = 5_000;
 
-/** Collects what the batch's lines come to, until all have ended, or no more are to. */
+/** Collects what the batch's lines come to, until all have ended, or no more are to. @throws KeepingRests, KeepingLost, QuernError of the store. */
 export async function runBatch(keeping: Keeping, record: BatchRecord): Promise<void> {
   const { redis, batchId, signal } = keeping;
   await using files = await CollectedFiles.open(keeping, record);
   const collector = new Collector(keeping, record, files);
   const progress = new ProgressReport(keeping);
   let mendAtMs = performance.now() + MEND_INTERVAL_MS;
+  let idleMs = LOOK_INTERVAL_MS;
   for (;;) {
     signal.throwIfAborted();
     const harvest = await collector.collect();
@@ -36,7 +39,13 @@ export async function runBatch(keeping: Keeping, record: BatchRecord): Promise<v
       if (await isStuckWithoutInput(keeping, record, state)) return;
       mendAtMs = performance.now() + MEND_INTERVAL_MS;
     }
-    await sleep(pauseMs(harvest, state, files), undefined, { signal }).catch(() => {});
+    const isIdle = harvest.kind === "none" && state.live === 0 && state.outbox === 0;
+    if (isIdle && idleMs === MAX_IDLE_INTERVAL_MS && keeping.isCrowded()) {
+      throw new KeepingRests(`batch ${batchId}`);
+    }
+    idleMs = isIdle ? Math.min(2 * idleMs, MAX_IDLE_INTERVAL_MS) : LOOK_INTERVAL_MS;
+    const pause = isIdle ? idleMs : pauseMs(harvest, state, files);
+    await sleep(pause, undefined, { signal }).catch(() => {});
   }
 }
 
