@@ -12,7 +12,9 @@ import type { KeepContext } from "./keep/keeping.ts";
 /** How long a scheduler that vanished keeps the others from looking for batches that are in no queue. */
 const SWEEP_LOCK_TTL_MS = 5_000;
 
-export interface BatchDutiesOptions extends Omit<KeepContext, "isCrowded">, Pick<FeedContext, "weightOf" | "lookaheadLines"> {
+export interface BatchDutiesOptions
+  extends Omit<KeepContext, "isCrowded">,
+    Pick<FeedContext, "weightOf" | "lookaheadLines"> {
   subscriber: Redis;
 }
 

@@ -16,6 +16,7 @@ test.each([
   [JSON.stringify({ ...line, custom_id: 7 }), "invalid_request_line", "custom_id"],
   [JSON.stringify({ ...line, custom_id: "" }), "invalid_request_line", "custom_id"],
   [JSON.stringify({ ...line, custom_id: "x".repeat(513) }), "invalid_request_line", "custom_id"],
+  [JSON.stringify({ ...line, custom_id: "half \ud83d" }), "invalid_request_line", "custom_id"],
   [JSON.stringify({ ...line, method: "GET" }), "invalid_request_line", "method"],
   [JSON.stringify({ ...line, url: undefined }), "invalid_request_line", "url"],
   [JSON.stringify({ ...line, body: [] }), "invalid_request_line", "body"],

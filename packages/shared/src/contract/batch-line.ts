@@ -5,7 +5,12 @@ const MAX_CUSTOM_ID_LENGTH = 512;
 
 /** A line of a batch's input: a request, and the name by which its submitter knows its answer again. */
 const inputLineSchema = z.object({
-  custom_id: z.string().min(1).max(MAX_CUSTOM_ID_LENGTH),
+  // Half of a character (a lone surrogate) would come back as another one, which several may share.
+  custom_id: z
+    .string()
+    .min(1)
+    .max(MAX_CUSTOM_ID_LENGTH)
+    .refine((id) => id.isWellFormed()),
   method: z.literal("POST"),
   url: z.string().min(1),
   /** As its endpoint reads it; only that it is an object is known here. */
@@ -46,7 +51,7 @@ function firstFault(raw: unknown, error: z.ZodError): { message: string; param: 
 }
 
 const CURES: Record<string, string> = {
-  custom_id: `must be a string of 1 to ${MAX_CUSTOM_ID_LENGTH} characters, another one on each line`,
+  custom_id: `must be a string of 1 to ${MAX_CUSTOM_ID_LENGTH} characters (Unicode, without lone surrogates), another one on each line`,
   method: 'must be "POST"',
   url: "must be the endpoint of the batch, such as /v1/chat/completions",
   body: "must be an object: the request, as it would be sent to that endpoint",

@@ -173,7 +173,7 @@ export class ModelFeeder {
   }
 
   #room({ workers }: ServedModel, elapsedMs: number): Room {
-    const intervalMs = Math.min(elapsedMs, RUNNING_INTERVAL_MS);
+    const intervalMs = Math.min(elapsedMs, Math.max(RUNNING_INTERVAL_MS, this.#leastIntervalMs));
     let lines = windowLines(workers, this.#rate.linesPerMs, intervalMs);
     let bytes = MAX_WINDOW_BYTES;
     for (const { state } of this.#feeds.values()) {
@@ -188,7 +188,11 @@ export class ModelFeeder {
     const isRunning = [...this.#feeds.values()].some(({ state }) => state.live > 0);
     const longest = isRunning ? RUNNING_INTERVAL_MS : IDLE_INTERVAL_MS;
     const next = moved ? MOVING_INTERVAL_MS : Math.min(this.#intervalMs * 2, longest);
-    return Math.max(next, INTERVAL_MS_PER_BATCH * this.#batches.length);
+    return Math.max(next, this.#leastIntervalMs);
+  }
+
+  get #leastIntervalMs(): number {
+    return INTERVAL_MS_PER_BATCH * this.#batches.length;
   }
 
   /** Until the next look is due, or somebody wakes it. */
