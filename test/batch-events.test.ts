@@ -1,36 +1,30 @@
-import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DirectoryStore } from "@quern/shared/files/directory-store";
+import type { DirectoryStore } from "@quern/shared/files/directory-store";
 import { fileKey } from "@quern/shared/files/file-key";
 import { createBatch, moveBatch, readBatch, saveProgress } from "@quern/shared/redis/batch-store";
-import { connectRedis } from "@quern/shared/redis/connect";
-import { type Cluster, startCluster } from "@quern/testing/cluster";
+import type { Cluster } from "@quern/testing/cluster";
 import { readSse, type SseEvent } from "@quern/testing/jobs-api";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newBatchId } from "../apps/gateway/src/dispatch/batch-id.ts";
 import { KeptBatch } from "../packages/shared/src/files/kept-batch.fixture.ts";
 import { newBatch, unfedLine } from "../packages/shared/src/redis/new-batch.fixture.ts";
+import { startUnstaffedCluster, type UnstaffedCluster } from "./unstaffed-cluster.fixture.ts";
 
 // Promise: whoever follows a batch sees every line of its files once, from any point, while it runs and afterwards, and its end.
 
-let folder: string;
+let unstaffed: UnstaffedCluster;
 let cluster: Cluster;
 let redis: Redis;
 let context: { redis: Redis; files: DirectoryStore };
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "quern-batch-events-"));
-  cluster = await startCluster({ workers: [], schedulers: [], env: { QUERN_FILES: folder } });
-  redis = connectRedis(cluster.redis.url, "work", () => {});
-  context = { redis, files: new DirectoryStore(folder) };
+  unstaffed = await startUnstaffedCluster();
+  ({ cluster, redis } = unstaffed);
+  context = unstaffed;
 });
-afterAll(async () => {
-  redis?.disconnect();
-  await cluster?.[Symbol.asyncDispose]();
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => unstaffed?.[Symbol.asyncDispose]());
 
 async function keptBatch(total = 10): Promise<KeptBatch> {
   const id = newBatchId();
@@ -203,7 +197,7 @@ test("when a finished file is gone that is said, and the batch can still be foll
 test("a file store and a Redis that go away for a while are waited for", async () => {
   await using kept = await keptBatch();
   await kept.collect({ output: [line(0)] });
-  const [there, away] = [join(folder, "default"), join(folder, "away")];
+  const [there, away] = [join(unstaffed.folder, "default"), join(unstaffed.folder, "away")];
   await rename(there, away);
   const events = readSse(await follow(kept.id));
   expect((await events.next()).value).toMatchObject({ event: "progress" });

@@ -1,39 +1,31 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { batchLineId } from "@quern/shared/contract/batch-line-id";
 import type { FileRecord } from "@quern/shared/contract/file";
-import { DirectoryStore } from "@quern/shared/files/directory-store";
+import type { DirectoryStore } from "@quern/shared/files/directory-store";
 import { fileKey } from "@quern/shared/files/file-key";
 import { createBatch, moveBatch, readBatch } from "@quern/shared/redis/batch-store";
-import { connectRedis } from "@quern/shared/redis/connect";
 import { readFileRecord } from "@quern/shared/redis/file-records";
-import { type Cluster, startCluster } from "@quern/testing/cluster";
+import type { Cluster } from "@quern/testing/cluster";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newBatchId } from "../apps/gateway/src/dispatch/batch-id.ts";
 import { KeptBatch } from "../packages/shared/src/files/kept-batch.fixture.ts";
 import { jsonl, storeFile } from "../packages/shared/src/files/stored-file.fixture.ts";
 import { newBatch, unfedLine } from "../packages/shared/src/redis/new-batch.fixture.ts";
+import { startUnstaffedCluster, type UnstaffedCluster } from "./unstaffed-cluster.fixture.ts";
 
 // Promise: the lines that failed in a batch, and no others, become a batch of their own, once.
 
-let folder: string;
+let unstaffed: UnstaffedCluster;
 let cluster: Cluster;
 let redis: Redis;
 let context: { redis: Redis; files: DirectoryStore };
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "quern-batch-retry-"));
-  cluster = await startCluster({ workers: [], schedulers: [], env: { QUERN_FILES: folder } });
-  redis = connectRedis(cluster.redis.url, "work", () => {});
-  context = { redis, files: new DirectoryStore(folder) };
+  unstaffed = await startUnstaffedCluster();
+  ({ cluster, redis } = unstaffed);
+  context = unstaffed;
 });
-afterAll(async () => {
-  redis?.disconnect();
-  await cluster?.[Symbol.asyncDispose]();
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => unstaffed?.[Symbol.asyncDispose]());
 
 const line = (at: number) => ({
   custom_id: `line ${at}`,

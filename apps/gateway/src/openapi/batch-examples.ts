@@ -1,6 +1,7 @@
 import type { BatchRecord } from "@quern/shared/contract/batch";
 import { batchLineId } from "@quern/shared/contract/batch-line-id";
 import { toBatchObject } from "@quern/shared/openai/batch-object";
+import { newBatchFields, parseBatchRecord } from "@quern/shared/redis/batch-fields";
 
 /** What the document shows of batches, made by the same translations as the replies themselves. */
 
@@ -11,38 +12,22 @@ export const batchRequest = {
   metadata: { order: "7" },
 };
 
-const submitted: BatchRecord = {
-  id: "batch_019aad2f-00b4-7d0e-8c11-5be2f7a90c35",
-  tenant: "default",
-  endpoint: "/v1/chat/completions",
-  model: null,
-  inputFileId: batchRequest.input_file_id,
-  status: "validating",
-  pausedAtMs: null,
-  dedupe: false,
-  metadata: batchRequest.metadata,
-  outputExpiresAfterSeconds: null,
-  retriedFrom: null,
-  traceparent: null,
-  webhook: null,
-  errors: [],
-  outputFileId: null,
-  errorFileId: null,
-  createdAtMs: 1_764_000_000_120,
-  inProgressAtMs: null,
-  expiresAtMs: 1_764_086_400_120,
-  finalizingAtMs: null,
-  completedAtMs: null,
-  failedAtMs: null,
-  expiredAtMs: null,
-  cancellingAtMs: null,
-  cancelledAtMs: null,
-  total: 0,
-  completed: 0,
-  failed: 0,
-  usage: { promptTokens: 0, completionTokens: 0, reasoningTokens: 0, cachedTokens: 0 },
-  progress: null,
-};
+const submitted = parseBatchRecord(
+  newBatchFields({
+    id: "batch_019aad2f-00b4-7d0e-8c11-5be2f7a90c35",
+    tenant: "default",
+    endpoint: "/v1/chat/completions",
+    inputFileId: batchRequest.input_file_id,
+    dedupe: false,
+    metadata: batchRequest.metadata,
+    outputExpiresAfterSeconds: null,
+    retriedFrom: null,
+    traceparent: null,
+    webhook: null,
+    createdAtMs: 1_764_000_000_120,
+    expiresAtMs: 1_764_086_400_120,
+  }),
+) as BatchRecord;
 
 const running: BatchRecord = {
   ...submitted,

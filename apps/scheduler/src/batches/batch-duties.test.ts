@@ -9,7 +9,6 @@ import {
 import { moveBatch, readBatch } from "@quern/shared/redis/batch-store";
 import { fedLine } from "@quern/shared/redis/new-batch.fixture";
 import { until } from "@quern/testing/cluster";
-import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { answering, startWebhookSink } from "@quern/testing/webhook-sink";
 import { Queue } from "bullmq";
 import { Webhook } from "standardwebhooks";
@@ -26,13 +25,11 @@ import {
   submitBatch,
 } from "./keep/kept-batches.fixture.ts";
 
-let server: RedisServer;
 let kept: KeptBatches;
 let queue: Queue;
 let running: { stop: AbortController; ended: Promise<void> }[] = [];
 beforeAll(async () => {
-  server = await startRedis();
-  kept = await startKeptBatches(server.url);
+  kept = await startKeptBatches();
   queue = new Queue(BATCH_QUEUE_NAME, { connection: kept.redis, prefix: BATCH_QUEUE_PREFIX });
 });
 afterEach(async () => {
@@ -44,7 +41,6 @@ afterEach(async () => {
 afterAll(async () => {
   await queue?.close();
   await kept?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 function scheduler() {

@@ -1,6 +1,5 @@
 import { moveBatch, pauseBatch, readBatch } from "@quern/shared/redis/batch-store";
 import { until } from "@quern/testing/cluster";
-import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   feedAndAnswer,
@@ -13,15 +12,12 @@ import {
 import { BatchConsumer } from "./batch-consumer.ts";
 import { BatchQueue } from "./batch-queue.ts";
 
-let server: RedisServer;
 let kept: KeptBatches;
 beforeAll(async () => {
-  server = await startRedis();
-  kept = await startKeptBatches(server.url);
+  kept = await startKeptBatches();
 });
 afterAll(async () => {
   await kept?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 test("more batches than it can keep at a time take turns, those with lines under way first", async () => {

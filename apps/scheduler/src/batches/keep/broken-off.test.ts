@@ -1,5 +1,4 @@
 import { until } from "@quern/testing/cluster";
-import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { keepBatch } from "./keep-batch.ts";
 import {
@@ -14,15 +13,12 @@ import {
 } from "./kept-batches.fixture.ts";
 import { Crash, type Life, mortal } from "./mortal.fixture.ts";
 
-let server: RedisServer;
 let kept: KeptBatches;
 beforeAll(async () => {
-  server = await startRedis();
-  kept = await startKeptBatches(server.url);
+  kept = await startKeptBatches();
 });
 afterAll(async () => {
   await kept?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 const never = new AbortController().signal;

@@ -19,7 +19,6 @@ import { readFileRecord } from "@quern/shared/redis/file-records";
 import { claimJob, commitJob } from "@quern/shared/redis/job-store";
 import { fedLine } from "@quern/shared/redis/new-batch.fixture";
 import { until } from "@quern/testing/cluster";
-import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { keepBatch } from "./keep-batch.ts";
 import { KeepingLost } from "./keeping.ts";
@@ -37,15 +36,12 @@ import {
   writtenLines,
 } from "./kept-batches.fixture.ts";
 
-let server: RedisServer;
 let kept: KeptBatches;
 beforeAll(async () => {
-  server = await startRedis();
-  kept = await startKeptBatches(server.url);
+  kept = await startKeptBatches();
 });
 afterAll(async () => {
   await kept?.[Symbol.asyncDispose]();
-  await server?.[Symbol.asyncDispose]();
 });
 
 /** One of its own, so that a test sees all that is stored for it. */

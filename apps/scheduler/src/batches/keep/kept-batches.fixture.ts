@@ -15,6 +15,7 @@ import { createBatch, readBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { claimJob, commitJob, type JobEnd } from "@quern/shared/redis/job-store";
 import { fedLine, newBatch } from "@quern/shared/redis/new-batch.fixture";
+import { startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../../events.ts";
 import { DeliveryQueue } from "../../queue/delivery-queue.ts";
@@ -38,8 +39,9 @@ const description: ModelDescription = {
   fileBytes: 1,
 };
 
-/** A folder for files, and what keeping batches works with. */
+/** A Redis, a folder for files, and what keeping batches works with. */
 export interface KeptBatches extends AsyncDisposable {
+  /** Of the Redis. */
   url: string;
   redis: Redis;
   folder: string;
@@ -47,28 +49,24 @@ export interface KeptBatches extends AsyncDisposable {
   context: KeepContext;
 }
 
-export async function startKeptBatches(url: string): Promise<KeptBatches> {
+export async function startKeptBatches(): Promise<KeptBatches> {
+  await using stack = new AsyncDisposableStack();
+  const { url } = stack.use(await startRedis());
   const redis = connectRedis(url, "work", () => {});
+  stack.defer(() => redis.disconnect());
   await redis.hset(MODELS_KEY, MODEL, JSON.stringify(description));
   const folder = await mkdtemp(join(tmpdir(), "quern-batches-"));
+  stack.defer(() => rm(folder, { recursive: true }));
   const files = new DirectoryStore(folder);
   const references = new JobReferences(redis, fail);
+  stack.defer(() => references.close());
   const deliveries = new DeliveryQueue(redis, [0], fail);
+  stack.defer(() => deliveries.close());
   const limits = { maxLines: 50_000, maxLineBytes: 2 ** 20 };
   const parts = { redis, files, references, deliveries, limits };
   const context = { ...parts, recordSeconds: 600, isCrowded: () => false, events: silent() };
-  return {
-    url,
-    redis,
-    folder,
-    files,
-    context,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([references.close(), deliveries.close()]);
-      redis.disconnect();
-      await rm(folder, { recursive: true });
-    },
-  };
+  const started = stack.move();
+  return { url, redis, folder, files, context, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
 /** Tells nobody anything. */
