@@ -9,6 +9,7 @@ test.each([
   [`${shared}/contract/job.ts`, `${shared}/redis/job-store.ts`],
   [`${shared}/openai/chat-request.ts`, `${shared}/redis/job-store.ts`],
   ["apps/worker/src/worker.ts", "packages/testing/src/cluster.ts"],
+  ["apps/worker/src/worker.ts", "packages/shared/src/redis/new-batch.fixture.ts"],
   ["apps/worker/src/consumer/attempt.ts", "node-llama-cpp"],
   ["tools/bench/main.ts", "node-llama-cpp"],
   ["tools/bench/main.ts", "apps/worker/src/engine/step-loop.ts"],
@@ -33,6 +34,8 @@ test.each([
   ["tools/bench/batch/lines-under-test.ts", "apps/worker/src/engine/engine.ts"],
   ["apps/worker/src/worker.test.ts", "bullmq"],
   ["apps/worker/src/worker.test.ts", "packages/testing/src/cluster.ts"],
+  ["apps/worker/src/some.fixture.ts", "packages/testing/src/cluster.ts"],
+  ["apps/worker/src/some.fixture.ts", "packages/shared/src/redis/new-batch.fixture.ts"],
   ["apps/worker/src/worker.ts", "apps/worker/src/config.ts"],
   ["test/skills.test.ts", "packages/testing/src/cluster.ts"],
 ])("%s may import %s", (file, target) => {

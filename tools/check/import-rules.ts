@@ -17,6 +17,7 @@ interface ImportRule {
 
 const appOf = (path: string) => /^apps\/([^/]+)\//.exec(path)?.[1];
 const isTest = (path: string) => /\.test\.ts$/.test(path) || path.startsWith("test/");
+const isForTests = (path: string) => isTest(path) || path.endsWith(".fixture.ts");
 /** All that the benchmarks know of the apps. */
 const UNDER_TEST = /^tools\/bench\/([a-z]+\/)?[a-z]+-under-test\.ts$/;
 const isOurs = (target: string) => target.endsWith(".ts") || target.endsWith(".mjs");
@@ -55,9 +56,16 @@ export const IMPORT_RULES: ImportRule[] = [
       !/^packages\/shared\/src\/(contract|openai)\//.test(target),
   },
   {
-    why: "@quern/testing is for tests",
+    why: "@quern/testing is for tests and their fixtures",
     forbids: ({ file, target }) =>
-      inSource(file) && !file.startsWith("packages/testing/") && target.startsWith("packages/testing/"),
+      inSource(file) &&
+      !isForTests(file) &&
+      !file.startsWith("packages/testing/") &&
+      target.startsWith("packages/testing/"),
+  },
+  {
+    why: "fixtures are for tests",
+    forbids: ({ file, target }) => target.endsWith(".fixture.ts") && !isForTests(file),
   },
   onlyIn(
     "node-llama-cpp",
