@@ -5,11 +5,12 @@ import { placeOfRequest } from "./input/write-requests.ts";
 
 const MAX_SHOWN = 5;
 
-/** What the server found wrong with the requests that `isWanted`, in places of the input that they were made from. */
+/** What the server found wrong with the requests that `isWanted`, in places of the input that they were made from. `isPart`: others of it may have been run. */
 export async function faultsOf(
   { id, errors }: Pick<Batch, "id" | "errors">,
   source: InputSource,
   isWanted: (index: number) => boolean,
+  isPart: boolean,
 ): Promise<QuernError> {
   const faults = errors?.data ?? [];
   const shown = await Promise.all(
@@ -22,6 +23,10 @@ export async function faultsOf(
     faults.length > MAX_SHOWN ? [`  and ${faults.length - MAX_SHOWN} more: quern batch status ${id}`] : [];
   return new QuernError(
     "invalid_request",
-    [`the server refused ${source.path}; nothing of it was run:`, ...shown, ...rest].join("\n"),
+    [
+      `the server refused ${isPart ? "a part of " : ""}${source.path}; nothing of it was run:`,
+      ...shown,
+      ...rest,
+    ].join("\n"),
   );
 }

@@ -174,6 +174,71 @@ test("a run that is killed hard is gone on with", async () => {
   expect(server.batches).toHaveLength(1);
 });
 
+const NUMBERS = "one\ntwo\nthree\nfour\nfive\n";
+const idsIn = (batch: number) => server.linesOf(server.batches[batch]).map(({ custom_id }) => custom_id);
+
+test("what is too much for one batch becomes several, one after the other", async () => {
+  await put("in.txt", NUMBERS);
+  server.answer = ({ custom_id }) => (custom_id === "2" ? { error: "engine_crashed" } : { content: "fine" });
+  const first = await run(..."in.txt -o out.jsonl --batch-lines 2".split(" "));
+  expect(first.output).toContain(
+    "Batch batch_1 is submitted (2 requests; the other 3 follow when it is done).",
+  );
+  expect(first.output).toContain("Batch batch_3 is submitted (1 requests).");
+  expect(first.output).toContain("4 of 5 requests are answered; it took 36 s.");
+  expect(first.code).toBe(1);
+  expect([0, 1, 2].map(idsIn)).toEqual([["1", "2"], ["3", "4"], ["5"]]);
+
+  server.answer = () => ({ content: "at last" });
+  expect((await run(..."in.txt -o out.jsonl --batch-lines 2".split(" "))).code).toBe(0);
+  expect(server.batches).toHaveLength(4);
+  expect(idsIn(3)).toEqual(["2"]);
+  expect((await idsOf("out.jsonl")).sort()).toEqual(["1", "2", "3", "4", "5"]);
+});
+
+test("a run that is left in the middle of several batches goes on with the rest", async () => {
+  await put("in.txt", NUMBERS);
+  server.held = true;
+  const args = "in.txt -o out.jsonl --batch-lines 2".split(" ");
+  const first = start(...args);
+  await until(async () => first.output().includes("in_progress"));
+  first.child.kill("SIGINT");
+  await first.exited;
+  expect(first.output()).toContain("the rest    is submitted by the same command, when it is done");
+
+  const second = start(...args);
+  await until(async () => second.output().includes("following it"));
+  server.held = false;
+  expect(await second.exited, second.output()).toBe(0);
+  expect([0, 1, 2].map(idsIn)).toEqual([["1", "2"], ["3", "4"], ["5"]]);
+  expect(await idsOf("out.jsonl")).toEqual(["1", "2", "3", "4", "5"]);
+});
+
+test("who cancels one of several batches gets no further one until asked", async () => {
+  await put("in.txt", NUMBERS);
+  server.held = true;
+  const first = start(..."in.txt -o out.jsonl --batch-lines 2".split(" "));
+  await until(async () => first.output().includes("in_progress"));
+  for (const batch of server.batches) server.finish(batch, "cancelled");
+  expect(await first.exited).toBe(1);
+  expect(server.batches).toHaveLength(1);
+  expect(first.output()).toContain("Without an answer: 4");
+});
+
+test("what is wrong with the second of several batches is told in places of the input", async () => {
+  await put("in.txt", NUMBERS);
+  server.held = true;
+  const quern = start(..."in.txt -o out.jsonl --batch-lines 3".split(" "));
+  await until(async () => quern.output().includes("in_progress"));
+  server.faults = [{ code: "model_not_found", message: "There is no model x.", param: null, line: 2 }];
+  server.held = false;
+  expect(await quern.exited).toBe(2);
+  expect(quern.output()).toContain(
+    "refused a part of in.txt; nothing of it was run:\n  line 5: There is no model x.",
+  );
+  expect(await idsOf("out.jsonl")).toEqual(["1", "2", "3"]);
+});
+
 test("a batch that was cancelled meanwhile keeps what it has, and the rest is asked for again", async () => {
   await put("in.txt", "one\ntwo\nthree\nfour\n");
   server.held = true;

@@ -22,6 +22,7 @@ export async function detachedLines({
   return [
     "",
     `Detached: batch ${batch.id} runs on.`,
+    ...(batch.next === null ? [] : ["  the rest    is submitted by the same command, when it is done"]),
     "  re-attach   the same command again",
     `  watch       quern batch follow ${batch.id}`,
     `  cancel      quern batch cancel ${batch.id}`,

@@ -41,6 +41,11 @@ export function runCommand(server: Server, settings: ClusterSettings): Command {
     .option("--id-column <column>", "what rows are known by in the output (default: their number)")
     .option("--compare <column>", "tell how many answers are the same as this column")
     .option("--dedupe", "compute identical requests with one possible answer once")
+    .option(
+      "--batch-lines <count>",
+      "of one batch, at most; what is more becomes several, one after the other (default: 50,000)",
+      integerFrom(1, 100_000_000),
+    )
     .option("--fresh", "forget what earlier runs left for this output")
     .option("--url <url>", `the gateway (default: QUERN_URL, or ${server.url})`)
     .option("--local", "without a server: runs all of Quern on this machine for as long as it takes")

@@ -25,6 +25,7 @@ export interface RunFlags extends EngineFlags {
   idColumn?: string;
   compare?: string;
   dedupe?: true;
+  batchLines?: number;
   fresh?: true;
   url?: string;
   local?: true;

@@ -2,7 +2,16 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { QuernError } from "@quern/shared/contract/errors";
 import { z } from "zod";
 
-const batchStateSchema = z.object({
+/** Which requests of the input a batch has: those that had no answer then. */
+const partSchema = z.object({
+  /** The index of the first that was looked at. */
+  from: z.int().nonnegative(),
+  /** Of the first that found no room; null: the batch goes to the input's end. */
+  next: z.int().positive().nullable(),
+  requests: z.int().positive(),
+});
+
+const batchStateSchema = partSchema.extend({
   id: z.string(),
   /** Where it was submitted; null: to a private cluster (`--local`). */
   url: z.string().nullable(),
@@ -12,19 +21,21 @@ const batchStateSchema = z.object({
 
 /** What a run leaves beside its output, so that the next one of the same command goes on. */
 const runStateSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   /** Of the requests, as `surveyInput` tells it, and of the form of the output. */
   digest: z.string(),
   /** In the order of their submission; all but the last are collected. */
   batches: z.array(batchStateSchema),
   /** A batch that may have been submitted: sent again under the same key it is the same one. */
-  submission: z.object({ key: z.string(), inputFileId: z.string(), url: z.string().nullable() }).nullable(),
+  submission: partSchema
+    .extend({ key: z.string(), inputFileId: z.string(), url: z.string().nullable() })
+    .nullable(),
 });
 export type RunState = z.infer<typeof runStateSchema>;
 export type BatchState = z.infer<typeof batchStateSchema>;
 
 export function newRunState(digest: string): RunState {
-  return { version: 1, digest, batches: [], submission: null };
+  return { version: 2, digest, batches: [], submission: null };
 }
 
 /** null: there is none. @throws QuernError `config_invalid` for a file that is none. */

@@ -26,6 +26,10 @@ import { type RunFiles, runFiles } from "./run-files.ts";
 import type { RunFlags } from "./run-options.ts";
 import { runSummary } from "./run-summary.ts";
 
+/** What OpenAI's API takes, and Quern unless it is told otherwise. */
+const MAX_BATCH_REQUESTS = 50_000;
+const MAX_BATCH_BYTES = 200_000_000;
+
 export interface RunContext {
   flags: RunFlags;
   server: Server;
@@ -49,7 +53,8 @@ export async function run(asked: InputSource, context: RunContext): Promise<bool
   }
   await using _lock = await lockRun(files);
   const state = await openRun(files, `${survey.digest} ${flags.format}`, flags.fresh === true);
-  const plan = { source, survey, files, state, dedupe: flags.dedupe === true };
+  const bounds = { requests: flags.batchLines ?? MAX_BATCH_REQUESTS, bytes: MAX_BATCH_BYTES };
+  const plan = { source, survey, files, state, dedupe: flags.dedupe === true, bounds };
 
   const earlier = await answersOfEarlierRuns(plan);
   const outcome = earlier === null ? await runAt(plan, spec, context) : { answers: earlier, batches: [] };

@@ -5,21 +5,24 @@ import { callForJson, PATIENCE_MS, type Server } from "../server/call.ts";
 import { KEPT_SECONDS, uploadFile } from "../server/upload-file.ts";
 import { type Batch, batchSchema } from "./batch-object.ts";
 import type { InputSource } from "./input/input-lines.ts";
-import { writeRequests } from "./input/write-requests.ts";
+import { type BatchBounds, writeRequests } from "./input/write-requests.ts";
 import type { RunFiles } from "./run-files.ts";
 import { type BatchState, type RunState, writeRunState } from "./run-state.ts";
 
 export interface Submission {
   source: InputSource;
   endpoint: Endpoint;
+  /** The first request that may be wanted, and what is wanted from there on. */
+  from: number;
   isWanted: (index: number) => boolean;
+  bounds: BatchBounds;
   dedupe: boolean;
   /** As the state remembers the server; null: a private one. */
   url: string | null;
 }
 
 /**
- * Uploads the wanted requests and makes a batch of them, and notes it in the run's state. A run that is killed in between submits the same
+ * Uploads the wanted requests, as many as go into one batch, and makes a batch of them, and notes it in the run's state. A run that is killed in between submits the same
  * batch again, not a second one.
  */
 export async function submitBatch(
@@ -28,18 +31,18 @@ export async function submitBatch(
   { files, state }: { files: RunFiles; state: RunState },
   signal: AbortSignal,
 ): Promise<{ batch: Batch; noted: BatchState }> {
-  const { source, endpoint, isWanted, dedupe, url } = submission;
+  const { source, endpoint, from, isWanted, bounds, dedupe, url } = submission;
   if (state.submission === null || state.submission.url !== url) {
     try {
-      await writeRequests(source, isWanted, files.upload, signal);
+      const { count, next } = await writeRequests(source, isWanted, bounds, files.upload, signal);
       const inputFileId = await uploadFile(server, files.upload, signal);
-      state.submission = { key: crypto.randomUUID(), inputFileId, url };
+      state.submission = { key: crypto.randomUUID(), inputFileId, url, from, next, requests: count };
     } finally {
       await rm(files.upload, { force: true });
     }
     await writeRunState(files.state, state);
   }
-  const { key, inputFileId } = state.submission;
+  const { key, inputFileId, ...part } = state.submission;
   const json = {
     input_file_id: inputFileId,
     endpoint,
@@ -54,7 +57,7 @@ export async function submitBatch(
     if (error instanceof QuernError && !error.retryable) await forget({ files, state });
     throw error;
   });
-  const noted = { id: batch.id, url, collected: false };
+  const noted = { id: batch.id, collected: false, ...part };
   state.batches.push(noted);
   state.submission = null;
   await writeRunState(files.state, state);
