@@ -7,6 +7,7 @@ import { DUE_FILES_KEY, fileIndexKey } from "@quern/shared/contract/names";
 import { DirectoryStore } from "@quern/shared/files/directory-store";
 import { newFileId } from "@quern/shared/files/file-id";
 import { fileKey } from "@quern/shared/files/file-key";
+import { createBatch, moveBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { redisNowMs } from "@quern/shared/redis/deadlines";
 import {
@@ -15,6 +16,7 @@ import {
   readFileRecord,
   reserveFile,
 } from "@quern/shared/redis/file-records";
+import { newBatch } from "@quern/shared/redis/new-batch.fixture";
 import { type ClusterProcess, startProcess, stopProcess, until } from "@quern/testing/cluster";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
@@ -97,6 +99,24 @@ test("what has expired is removed: record, content and segments; the rest stays"
   );
   expect(await redis.zrange(fileIndexKey("a tenant"), "0", "-1")).toEqual([later.id, kept.id].sort());
   expect(await redis.zcard(DUE_FILES_KEY)).toBe(1);
+});
+
+test("what a batch still reads stays until the batch is over, and keeps no other", async () => {
+  const nowMs = await redisNowMs(redis);
+  const input = await created(nowMs - 2_000);
+  await created(nowMs - 1_000);
+  const batch = newBatch({ inputFileId: input.id });
+  await createBatch(redis, batch);
+  await sweep();
+  expect(told).toEqual(["expired"]);
+  expect(await store.size(fileKey(input))).toBe(7);
+  expect(await readFileRecord(redis, input.id)).toEqual(input);
+  await sweep();
+  await moveBatch(redis, batch.id, "rejected", null, nowMs);
+  await redis.zadd(DUE_FILES_KEY, 1, `${input.id} a tenant`); // its minute is over
+  await sweep();
+  expect(await stored()).toEqual([]);
+  expect(told).toEqual(["expired", "expired"]);
 });
 
 test("what nobody finished to write goes when its reservation has lapsed, and not before", async () => {

@@ -9,7 +9,7 @@ import { loadScript, runScript } from "./script.ts";
  * among the due files from before its first byte is written until its last is removed:
  *
  *   reserved   due when the reservation lapses: then nobody writes it any more, and what was written goes
- *   created    due when it expires, if it does
+ *   created    due when it expires, if it does, and later where a batch still reads it
  *   deleted    due soon, should its deleter die on the way
  *
  * A record without a place in its tenant's list, left by a creator that died in between, is due too, and mended then.
@@ -81,6 +81,11 @@ export async function deleteFileRecord(redis: Redis, file: FileRef, nowMs: numbe
 /** Nothing is left of it. */
 export async function forgetFile(redis: Redis, file: FileRef): Promise<void> {
   await redis.zrem(DUE_FILES_KEY, dueMember(file));
+}
+
+/** It is not to be seen to before `untilMs`. */
+export async function postponeFile(redis: Redis, file: FileRef, untilMs: number): Promise<void> {
+  await redis.zadd(DUE_FILES_KEY, "XX", untilMs, dueMember(file));
 }
 
 /** Files that have to be seen to, the longest due first; `nowMs` of Redis' clock. */
