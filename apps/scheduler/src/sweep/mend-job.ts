@@ -1,5 +1,5 @@
 import { isTerminal } from "@quern/shared/contract/lifecycle";
-import { confirmJob, type HandBack, handBackJob, readJob } from "@quern/shared/redis/job-store";
+import { confirmJob, giveUpAttempt } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import type { Mend } from "../events.ts";
 import type { JobReferences } from "../queue/job-references.ts";
@@ -43,16 +43,11 @@ export async function mendReference(
   if (now == null || isTerminal(now.state)) return "fine";
   if (now.state !== before.state || now.attempt !== before.attempt) return "fine";
 
-  if (now.state === "running" && !(await handBack(redis, jobId, now.attempt, nowMs))) return "fine";
+  if (now.state === "running") {
+    const attempt = { jobId, epoch: now.attempt };
+    const { handedBack } = await giveUpAttempt(redis, attempt, "given_back", nowMs);
+    if (!handedBack) return "fine";
+  }
   await references.put(job);
   return now.state === "running" ? "handed_back" : "reference_added";
-}
-
-/** Ends an attempt that nobody makes any more; what earlier ones left in the record stays there. */
-export async function handBack(redis: Redis, jobId: string, epoch: number, nowMs: number): Promise<boolean> {
-  const record = await readJob(redis, jobId);
-  if (record === null) return false;
-  const { usage, result } = record;
-  const said: HandBack = { because: "given_back", usage, result, events: [] };
-  return (await handBackJob(redis, { jobId, epoch }, said, nowMs)).handedBack;
 }

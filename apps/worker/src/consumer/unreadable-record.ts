@@ -1,6 +1,6 @@
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
-import { type Claim, commitJob, handBackJob } from "@quern/shared/redis/job-store";
+import { type Claim, commitJob, giveUpAttempt } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { MAX_CRASHES } from "./crash-verdict.ts";
 
@@ -17,9 +17,8 @@ export async function endUnreadable(
   retentionSeconds: number,
 ): Promise<"queued" | Extract<TerminalState, "failed"> | "lost"> {
   const attempt = { jobId, epoch };
-  const nothing = { usage: null, result: null };
   if (crashes + 1 < MAX_CRASHES) {
-    await handBackJob(redis, attempt, { ...nothing, because: "crashed", events: [] }, Date.now());
+    await giveUpAttempt(redis, attempt, "crashed", Date.now());
     return "queued";
   }
   const code = "internal_error";
@@ -30,7 +29,7 @@ export async function endUnreadable(
   ];
   const events = told.map((event, at) => ({ seq: lastSeq + 1 + at, event }));
   const error = { code, message, param: null };
-  const end = { ...nothing, state: "failed", error, events, retentionSeconds } as const;
+  const end = { state: "failed", usage: null, result: null, error, events, retentionSeconds } as const;
   const reply = await commitJob(redis, attempt, { ...end, events }, Date.now());
   return reply === "committed" ? "failed" : "lost";
 }

@@ -14,6 +14,7 @@ import {
   commitJob,
   confirmJob,
   createJob,
+  giveUpAttempt,
   handBackJob,
   type JobEnd,
   readJob,
@@ -318,6 +319,15 @@ test("a failed job has its error; a hand-back counts crashes only when an engine
     error,
     result: null,
   });
+});
+
+test("of an attempt that is given up stays what the job has said, also where nobody can read it", async () => {
+  const attempt = await claimed();
+  await redis.hset(jobKey(attempt.jobId), "usage", '{"some":"usage"}', "result", "[");
+  expect(await giveUpAttempt(redis, attempt, "given_back", 3_000)).toEqual({ handedBack: true });
+  expect(await giveUpAttempt(redis, attempt, "given_back", 3_000)).toEqual({ handedBack: false });
+  const kept = await redis.hmget(jobKey(attempt.jobId), "state", "usage", "result");
+  expect(kept).toEqual(["queued", '{"some":"usage"}', "["]);
 });
 
 test("a cancelled queued job ends at once with one end event", async () => {

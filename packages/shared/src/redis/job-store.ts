@@ -223,6 +223,18 @@ export async function handBackJob(
   return { handedBack: reply === 1 };
 }
 
+/** Likewise, of an attempt that nobody makes any more: what the job has said so far stays as it is. */
+export async function giveUpAttempt(
+  redis: Redis,
+  { jobId, epoch }: Attempt,
+  because: HandBackReason,
+  nowMs: number,
+): Promise<{ handedBack: boolean }> {
+  const args = [epoch, nowMs, because, "kept", "kept"];
+  const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
+  return { handedBack: reply === 1 };
+}
+
 /** `asked`: it runs, and its worker has to be told (`CANCEL_CHANNEL`). */
 export async function cancelJob(
   redis: Redis,

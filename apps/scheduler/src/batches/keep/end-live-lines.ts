@@ -3,8 +3,7 @@ import type { BatchRecord } from "@quern/shared/contract/batch";
 import { CANCEL_CHANNEL } from "@quern/shared/contract/names";
 import { type LiveLine, readLiveLines } from "@quern/shared/redis/batch-lines";
 import { expireQueuedJob, redisNowMs } from "@quern/shared/redis/deadlines";
-import { cancelJob } from "@quern/shared/redis/job-store";
-import { handBack } from "../../sweep/mend-job.ts";
+import { cancelJob, giveUpAttempt } from "@quern/shared/redis/job-store";
 import type { Collector } from "./collect.ts";
 import type { Keeping } from "./keeping.ts";
 import { mendLines } from "./mend-lines.ts";
@@ -78,5 +77,5 @@ async function askToEnd(
 async function mend(keeping: Keeping, stoppingForMs: number): Promise<void> {
   const unleased = await mendLines(keeping);
   if (stoppingForMs < UNLEASED_PATIENCE_MS) return;
-  for (const { jobId, epoch } of unleased) await handBack(keeping.redis, jobId, epoch, Date.now());
+  for (const attempt of unleased) await giveUpAttempt(keeping.redis, attempt, "given_back", Date.now());
 }

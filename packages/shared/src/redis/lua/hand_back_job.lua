@@ -4,7 +4,7 @@
 --
 -- KEYS 1 record, 2 events
 -- ARGV 1 epoch, 2 now (ms), 3 why: 'given_back', 'parked', 'crashed' or 'suspected' (crashed, and to run alone from
---      now on), 4 usage, 5 result so far (JSON or ''), then seq, type, data (JSON) of each event that is not published yet
+--      now on), 4 usage, 5 result so far (JSON or ''; both 'kept': as the record has them), then seq, type, data (JSON) of each event that is not published yet
 -- Returns 1, or 0 when the job does not run under this epoch.
 -- Needs event_stream.lua
 -- Needs answer.lua
@@ -13,7 +13,7 @@ local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if job[1] ~= 'running' or job[2] ~= ARGV[1] then
   return 0
 end
-if not has_gap(KEYS[2], 6) then
+if ARGV[4] ~= 'kept' and not has_gap(KEYS[2], 6) then
   publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 6)
   write_answer(KEYS[1], { usage = ARGV[4], result = ARGV[5] })
 end
