@@ -20,6 +20,12 @@ const TIME_FIELDS = [
 const COUNT_FIELDS = ["total", "completed", "failed"] as const;
 const USAGE_FIELDS = ["promptTokens", "completionTokens", "reasoningTokens", "cachedTokens"] as const;
 
+/** Those of the hash that are the record's; its keeper and its feeder have others, which may be long. */
+export const RECORD_FIELDS = [
+  ...["id", "tenant", "endpoint", "status", "inputFileId", "dedupe"],
+  ...[...TEXT_FIELDS, ...TIME_FIELDS, ...JSON_FIELDS, ...COUNT_FIELDS, ...USAGE_FIELDS],
+];
+
 export function newBatchFields(batch: NewBatch): Record<string, string> {
   const { webhook, outputExpiresAfterSeconds, retriedFrom, traceparent } = batch;
   return {
@@ -43,7 +49,17 @@ export function newBatchFields(batch: NewBatch): Record<string, string> {
   };
 }
 
-/** null when the hash is empty: no such batch. Throws a ZodError when a record is not ours. */
+/** `values` as HMGET gives them for `RECORD_FIELDS`. null: there is no such batch. Throws a ZodError when a record is not ours. */
+export function parseBatchValues(values: (string | null)[]): BatchRecord | null {
+  const hash: Record<string, string> = {};
+  for (const [at, field] of RECORD_FIELDS.entries()) {
+    const value = values[at];
+    if (typeof value === "string") hash[field] = value;
+  }
+  return parseBatchRecord(hash);
+}
+
+/** Likewise of a hash; null when it is empty. */
 export function parseBatchRecord(hash: Record<string, string>): BatchRecord | null {
   if (hash.id === undefined) return null;
   const raw: Record<string, unknown> = { ...hash, dedupe: hash.dedupe === "1" };

@@ -20,7 +20,7 @@ import {
   outboxKey,
   webhookKey,
 } from "../contract/names.ts";
-import { newBatchFields, parseBatchRecord } from "./batch-fields.ts";
+import { newBatchFields, parseBatchValues, RECORD_FIELDS } from "./batch-fields.ts";
 import { loadScript, runScript } from "./script.ts";
 
 const CREATE = loadScript("create_batch.lua");
@@ -42,7 +42,7 @@ export async function createBatch(redis: Redis, batch: NewBatch): Promise<{ crea
 }
 
 export async function readBatch(redis: Redis, batchId: string): Promise<BatchRecord | null> {
-  return parseBatchRecord(await redis.hgetall(batchKey(batchId)));
+  return parseBatchValues(await redis.hmget(batchKey(batchId), ...RECORD_FIELDS));
 }
 
 /** The newest first. Batches whose record expired drop out of the index as they are met. */
