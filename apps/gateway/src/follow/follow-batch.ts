@@ -3,7 +3,7 @@ import type { BatchRecord } from "@quern/shared/contract/batch";
 import { isBatchOver } from "@quern/shared/contract/batch-lifecycle";
 import { QuernError } from "@quern/shared/contract/errors";
 import type { FileStore } from "@quern/shared/files/file-store";
-import { readCollected } from "@quern/shared/redis/batch-lines";
+import { readCollected } from "@quern/shared/redis/batch-outbox";
 import { readBatch } from "@quern/shared/redis/batch-store";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { Redis } from "ioredis";

@@ -1,7 +1,8 @@
 import type { Redis } from "ioredis";
 import type { Collected } from "../contract/batch-collected.ts";
 import type { BatchEvent } from "../contract/batch-lifecycle.ts";
-import { endLines, saveCollected, type UnfedLine } from "../redis/batch-lines.ts";
+import { endLines, type UnfedLine } from "../redis/batch-lines.ts";
+import { saveCollected } from "../redis/batch-outbox.ts";
 import { type BatchChanges, beginKeeping, moveBatch } from "../redis/batch-store.ts";
 import { createFileRecord, reserveFile } from "../redis/file-records.ts";
 import { newFileId } from "./file-id.ts";

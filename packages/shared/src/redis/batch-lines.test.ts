@@ -14,17 +14,8 @@ import {
   liveLinesKey,
   outboxKey,
 } from "../contract/names.ts";
-import {
-  dropLiveLine,
-  endLines,
-  feedLines,
-  haveEnded,
-  readCollected,
-  readFeedStates,
-  readLiveLines,
-  readOutbox,
-  saveCollected,
-} from "./batch-lines.ts";
+import { dropLiveLine, endLines, feedLines, haveEnded, readLiveLines } from "./batch-lines.ts";
+import { readCollected, readOutbox, saveCollected } from "./batch-outbox.ts";
 import {
   beginKeeping,
   createBatch,
@@ -38,6 +29,7 @@ import {
 } from "./batch-store.ts";
 import { connectRedis } from "./connect.ts";
 import { expireQueuedJob } from "./deadlines.ts";
+import { readFeedStates } from "./feed-state.ts";
 import { appendEvents, cancelJob, claimJob, commitJob, type JobEnd, readJob } from "./job-store.ts";
 import { readLinePositions, readLineStates } from "./line-states.ts";
 import { fedLine, newBatch, unfedLine } from "./new-batch.fixture.ts";

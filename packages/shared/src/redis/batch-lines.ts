@@ -1,6 +1,4 @@
 import type { Redis } from "ioredis";
-import { type EndedLine, endedLineSchema } from "../contract/batch.ts";
-import type { BatchStatus } from "../contract/batch-lifecycle.ts";
 import type { JobError, NewJob } from "../contract/job.ts";
 import type { TerminalState } from "../contract/lifecycle.ts";
 import { type LineOfBatch, lineJobId } from "../contract/line-job.ts";
@@ -14,7 +12,6 @@ import {
   liveLinesKey,
   outboxKey,
 } from "../contract/names.ts";
-import { redisNowMs } from "./deadlines.ts";
 import { newJobFields } from "./job-fields.ts";
 import { loadScript, runScript } from "./script.ts";
 
@@ -26,7 +23,6 @@ import { loadScript, runScript } from "./script.ts";
 const FEED = loadScript("feed_lines.lua");
 const END = loadScript("end_lines.lua");
 const DROP_LIVE = loadScript("drop_live_line.lua");
-const SAVE_COLLECTED = loadScript("save_collected.lua");
 
 /** A line as it becomes a job. */
 export interface FedLine {
@@ -107,91 +103,6 @@ export async function haveEnded(redis: Redis, batchId: string, indexes: number[]
   });
 }
 
-export interface OutboxEntry {
-  /** Of the outbox. */
-  id: string;
-  /** What it counts for in `FeedState.outboxBytes`. */
-  bytes: number;
-  line: EndedLine;
-  /** Why what the line came to can't be read: then `line` tells which one it is, and nothing else. null: it can be. */
-  fault: Error | null;
-}
-
-/** The oldest ends that stand in no file yet, up to `count`. */
-export async function readOutbox(redis: Redis, batchId: string, count: number): Promise<OutboxEntry[]> {
-  const entries = await redis.xrange(outboxKey(batchId), "-", "+", "COUNT", count);
-  return entries.map(([id, values]) => ({ id, ...toEndedLine(values) }));
-}
-
-function toEndedLine(values: string[]): Omit<OutboxEntry, "id"> {
-  const fields: Record<string, string> = {};
-  for (let at = 0; at + 1 < values.length; at += 2) fields[values[at] as string] = values[at + 1] as string;
-  const json = (name: string) => (fields[name] ? JSON.parse(fields[name]) : null);
-  const line = {
-    index: Number(fields.index),
-    customId: fields.customId,
-    copies: Number(fields.copies),
-    state: fields.state,
-    createdAtMs: Number(fields.createdAtMs),
-    endedAtMs: Number(fields.endedAtMs),
-  };
-  const bytes = Number(fields.bytes ?? 0);
-  try {
-    const came = {
-      echoed: json("echoed"),
-      usage: json("usage"),
-      result: json("result"),
-      error: json("error"),
-    };
-    return { bytes, line: endedLineSchema.parse({ ...line, ...came }), fault: null };
-  } catch (error) {
-    // A worker of another version may write what this one does not know.
-    const nothing = { echoed: null, usage: null, result: null, error: null };
-    return { bytes, line: endedLineSchema.parse({ ...line, ...nothing }), fault: error as Error };
-  }
-}
-
-export interface Collecting {
-  /** The last entry of the outbox that the files hold now: it goes, with those before it. null: none does. */
-  throughId: string | null;
-  /** Of these entries. */
-  bytes: number;
-  /** How many saves of this epoch came before; null: nobody counts. */
-  savesBefore: number | null;
-  /** Lines that were counted as completed, and have no answer that can be written: from now on they count as failed. */
-  unanswered: number;
-}
-
-/**
- * Records `collected` (how far the batch's files are, as its keeper has it) and drops what is collected from the outbox.
- * A Redis that has lost one of the saves before, or the entry `throughId`, has lines run again that the files hold already:
- * then nothing is saved.
- * @returns whether it was: the batch is still this epoch's, and Redis has not gone back in time.
- */
-export async function saveCollected(
-  redis: Redis,
-  batchId: string,
-  epoch: number,
-  collected: unknown,
-  { throughId, bytes, savesBefore, unanswered }: Collecting,
-): Promise<{ saved: boolean }> {
-  const [through, firstKept] = throughId === null ? ["", ""] : [throughId, idAfter(throughId)];
-  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore ?? "", unanswered, bytes];
-  const saved = await runScript(redis, SAVE_COLLECTED, [batchKey(batchId), outboxKey(batchId)], args);
-  return { saved: saved === 1 };
-}
-
-function idAfter(id: string): string {
-  const [ms, seq] = id.split("-");
-  return `${ms}-${Number(seq) + 1}`;
-}
-
-/** What `saveCollected` recorded last; null: nothing yet. */
-export async function readCollected(redis: Redis, batchId: string): Promise<unknown> {
-  const json = await redis.hget(batchKey(batchId), "collected");
-  return json === null ? null : JSON.parse(json);
-}
-
 export interface LiveLine {
   index: number;
   jobId: string;
@@ -218,101 +129,4 @@ export async function dropLiveLine(
   const record = jobKey(lineJobId({ batchId, index }));
   const keys = [batchKey(batchId), liveLinesKey(batchId), linePositionsKey(batchId), record];
   return { dropped: (await runScript(redis, DROP_LIVE, keys, [index])) === 1 };
-}
-
-/** What a feeder goes by. */
-export interface FeedState {
-  status: BatchStatus;
-  isPaused: boolean;
-  total: number;
-  /** Completed and failed. */
-  ended: number;
-  live: number;
-  /** What the live lines take in the input, and what they were thought to cost. */
-  liveBytes: number;
-  liveTokens: number;
-  /** Indexes of the lines that are to be fed again by now. */
-  dueRetries: number[];
-  /** Lines that wait for their next try, due or not. */
-  retries: number;
-  /** Ends that stand in no file yet: many, when the files can't be written. */
-  outbox: number;
-  outboxBytes: number;
-  /** Tokens that ended lines were thought to cost when they were fed, and what they did cost. */
-  settledTokens: number;
-  spentTokens: number;
-}
-
-const FEED_FIELDS = [
-  "status",
-  "pausedAtMs",
-  "total",
-  "completed",
-  "failed",
-  "settledTokens",
-  "spentTokens",
-  "liveBytes",
-  "liveTokens",
-  "outboxBytes",
-];
-
-/**
- * In the order of the ids; null: there is no such batch. One round trip, and one for the time. Other commands may come in
- * between those of one batch: they are in the order in which lines move, so that a line may count twice and none is missed.
- */
-export async function readFeedStates(redis: Redis, batchIds: string[]): Promise<(FeedState | null)[]> {
-  const nowMs = await redisNowMs(redis);
-  const pipeline = redis.pipeline();
-  for (const id of batchIds) {
-    pipeline
-      .zrange(lineRetriesKey(id), "-inf", String(nowMs), "BYSCORE", "LIMIT", 0, 100)
-      .zcard(liveLinesKey(id))
-      .zcard(lineRetriesKey(id))
-      .hmget(batchKey(id), ...FEED_FIELDS)
-      .xlen(outboxKey(id));
-  }
-  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  });
-  return batchIds.map((_, at) => {
-    const [due, live, retries, fields, outbox] = replies.slice(at * 5, at * 5 + 5) as [
-      string[],
-      number,
-      number,
-      (string | null)[],
-      number,
-    ];
-    const [status, pausedAtMs, ...counts] = fields;
-    if (status == null) return null;
-    const [total = 0, completed = 0, failed = 0, settledTokens = 0, spentTokens = 0, ...alive] =
-      counts.map(Number);
-    const [liveBytes = 0, liveTokens = 0, outboxBytes = 0] = alive;
-    return {
-      status: status as BatchStatus,
-      isPaused: pausedAtMs != null,
-      total,
-      ended: completed + failed,
-      live,
-      liveBytes,
-      liveTokens,
-      dueRetries: due.map(Number),
-      retries,
-      outbox,
-      outboxBytes,
-      settledTokens,
-      spentTokens,
-    };
-  });
-}
-
-/** How far the input has been fed, in the feeder's own words. Losing the last one costs time, no line. */
-export async function saveFeedCursor(redis: Redis, batchId: string, cursor: unknown): Promise<void> {
-  await redis.hset(batchKey(batchId), "feedCursor", JSON.stringify(cursor));
-}
-
-/** null: nothing was fed yet. */
-export async function readFeedCursor(redis: Redis, batchId: string): Promise<unknown> {
-  const json = await redis.hget(batchKey(batchId), "feedCursor");
-  return json === null ? null : JSON.parse(json);
 }

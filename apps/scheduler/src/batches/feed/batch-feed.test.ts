@@ -3,15 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lineRetriesKey } from "@quern/shared/contract/names";
 import { DirectoryStore } from "@quern/shared/files/directory-store";
-import {
-  endLines,
-  type FeedState,
-  feedLines,
-  readFeedCursor,
-  readFeedStates,
-} from "@quern/shared/redis/batch-lines";
+import { endLines, feedLines } from "@quern/shared/redis/batch-lines";
 import { pauseBatch, readBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { type FeedState, readFeedCursor, readFeedStates } from "@quern/shared/redis/feed-state";
 import { fedLine, unfedLine } from "@quern/shared/redis/new-batch.fixture";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";

@@ -1,7 +1,7 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { FileStore } from "@quern/shared/files/file-store";
 import { countCopies, NO_LEADER, readLeaders } from "@quern/shared/files/line-leaders";
-import { type FeedState, readFeedCursor, saveFeedCursor } from "@quern/shared/redis/batch-lines";
+import { type FeedState, readFeedCursor, saveFeedCursor } from "@quern/shared/redis/feed-state";
 import { dropRetries, readLinePositions, readLineStates } from "@quern/shared/redis/line-states";
 import type { Redis } from "ioredis";
 import type { FeedBatch } from "./feed-batch.ts";

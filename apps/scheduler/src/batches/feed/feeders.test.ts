@@ -9,7 +9,7 @@ import { batchKey, feederLockKey, jobKey } from "@quern/shared/contract/names";
 import { DirectoryStore } from "@quern/shared/files/directory-store";
 import { fileKey } from "@quern/shared/files/file-key";
 import { NO_LEADER, writeLeaders } from "@quern/shared/files/line-leaders";
-import { dropLiveLine, type FeedState, readFeedStates, readLiveLines } from "@quern/shared/redis/batch-lines";
+import { dropLiveLine, readLiveLines } from "@quern/shared/redis/batch-lines";
 import {
   announceBatch,
   createBatch,
@@ -19,6 +19,7 @@ import {
   readBatch,
 } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { type FeedState, readFeedStates } from "@quern/shared/redis/feed-state";
 import { newBatch } from "@quern/shared/redis/new-batch.fixture";
 import { TimedLock } from "@quern/shared/redis/timed-lock";
 import { until } from "@quern/testing/cluster";

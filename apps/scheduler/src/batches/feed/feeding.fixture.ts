@@ -4,7 +4,7 @@ import type { EndedLine, NewBatch } from "@quern/shared/contract/batch";
 import { batchKey, feederLockKey, outboxKey } from "@quern/shared/contract/names";
 import { fileKey } from "@quern/shared/files/file-key";
 import type { FileStore } from "@quern/shared/files/file-store";
-import { readOutbox } from "@quern/shared/redis/batch-lines";
+import { readOutbox } from "@quern/shared/redis/batch-outbox";
 import { announceBatch, createBatch, moveBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { newBatch } from "@quern/shared/redis/new-batch.fixture";

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FileStore } from "@quern/shared/files/file-store";
-import { type FeedState, readFeedStates, readLiveLines } from "@quern/shared/redis/batch-lines";
+import { readLiveLines } from "@quern/shared/redis/batch-lines";
+import { type FeedState, readFeedStates } from "@quern/shared/redis/feed-state";
 import type { TimedLock } from "@quern/shared/redis/timed-lock";
 import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../../events.ts";

@@ -1,4 +1,4 @@
-import type { FeedState } from "@quern/shared/redis/batch-lines";
+import type { FeedState } from "@quern/shared/redis/feed-state";
 import { expect, test } from "vitest";
 import { newcomerCredit } from "./newcomer-credit.ts";
 

@@ -1,5 +1,5 @@
 import type { BatchRecord, EndedLine } from "@quern/shared/contract/batch";
-import { type OutboxEntry, readOutbox } from "@quern/shared/redis/batch-lines";
+import { type OutboxEntry, readOutbox } from "@quern/shared/redis/batch-outbox";
 import type { CollectedFiles } from "./collected-files.ts";
 import type { Keeping } from "./keeping.ts";
 import { type OutputLine, toOutputLine } from "./output-line.ts";

@@ -3,7 +3,7 @@ import type { BatchRecord } from "@quern/shared/contract/batch";
 import { type Collected, collectedSchema } from "@quern/shared/contract/batch-collected";
 import { fileKey } from "@quern/shared/files/file-key";
 import type { FileStore, GrowingFile, Segment } from "@quern/shared/files/file-store";
-import { type Collecting, readCollected, saveCollected } from "@quern/shared/redis/batch-lines";
+import { type Collecting, readCollected, saveCollected } from "@quern/shared/redis/batch-outbox";
 import { z } from "zod";
 import { type Keeping, KeepingLost } from "./keeping.ts";
 import { outputFileIds } from "./output-file-ids.ts";

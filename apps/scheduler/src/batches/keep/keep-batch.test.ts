@@ -12,7 +12,8 @@ import {
   outboxKey,
 } from "@quern/shared/contract/names";
 import { fileKey } from "@quern/shared/files/file-key";
-import { readCollected, readLiveLines } from "@quern/shared/redis/batch-lines";
+import { readLiveLines } from "@quern/shared/redis/batch-lines";
+import { readCollected } from "@quern/shared/redis/batch-outbox";
 import { moveBatch, readBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { readFileRecord } from "@quern/shared/redis/file-records";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BatchRecord } from "@quern/shared/contract/batch";
-import { type FeedState, readFeedStates } from "@quern/shared/redis/batch-lines";
 import { redisNowMs } from "@quern/shared/redis/deadlines";
+import { type FeedState, readFeedStates } from "@quern/shared/redis/feed-state";
 import { Collector, type Harvest } from "./collect.ts";
 import { CollectedFiles } from "./collected-files.ts";
 import { inputLostFault, isInputThere } from "./input-lines.ts";
