@@ -24,7 +24,7 @@ afterAll(async () => {
 
 function clientOf(url: string): OpenAI {
   // A busy machine may be told to come again.
-  return new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 2 });
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 5 });
 }
 
 const france = { model: "tiny-qwen3", input: "What is the capital of France?" };

@@ -1,8 +1,8 @@
 import { QuernError } from "../contract/errors.ts";
 import { isSupervised, onSupervisorGone, tellFatal } from "./supervised.ts";
 
-/** How long what was closed may take to let go, before it counts as a leak. */
-const LEAK_TIMEOUT_MS = 2_000;
+/** How long what was closed may take to let go, also on a machine that stands still for seconds, before it counts as a leak. */
+const LEAK_TIMEOUT_MS = 10_000;
 /** How long a process may outlive its supervisor. */
 const ORPHAN_TIMEOUT_MS = 8_000;
 
