@@ -7,6 +7,8 @@ import type { SchedulerEvents } from "../events.ts";
 import type { BatchQueue } from "../queue/batch-queue.ts";
 
 const SWEEP_INTERVAL_MS = 2_000;
+/** Each is looked for in the queue, which takes a few questions. */
+const SWEEP_INTERVAL_MS_PER_BATCH = 10;
 /** A submitter needs less than that from the record to the queue. */
 const QUEUE_AFTER_MS = 5_000;
 /** Likewise to the record, and clocks may be minutes apart. */
@@ -31,9 +33,15 @@ export class BatchSweep {
 
   /** Resolves when `stop` is aborted and what was begun is done. */
   async run(stop: AbortSignal): Promise<void> {
+    let sweepAtMs = Number.NEGATIVE_INFINITY;
     while (!stop.aborted) {
       try {
-        if (await this.#lock.hold()) await this.#sweep(stop);
+        // The lock is to be held on to, also where the next sweep is not due.
+        const isOurs = await this.#lock.hold();
+        if (isOurs && performance.now() >= sweepAtMs) {
+          const batches = await this.#sweep(stop);
+          sweepAtMs = performance.now() + SWEEP_INTERVAL_MS_PER_BATCH * batches;
+        }
       } catch (error) {
         this.#events.redisError(error as Error);
       }
@@ -42,10 +50,12 @@ export class BatchSweep {
     await this.#lock.release().catch(this.#events.redisError);
   }
 
-  async #sweep(stop: AbortSignal): Promise<void> {
+  /** @returns how many batches there are. */
+  async #sweep(stop: AbortSignal): Promise<number> {
     const nowMs = await redisNowMs(this.#redis);
-    for (const { id, createdAtMs, hasRecord } of await readLiveBatches(this.#redis)) {
-      if (stop.aborted) return;
+    const batches = await readLiveBatches(this.#redis);
+    for (const { id, createdAtMs, hasRecord } of batches) {
+      if (stop.aborted) break;
       const ageMs = nowMs - createdAtMs;
       if (!hasRecord && ageMs >= FORGET_AFTER_MS) {
         await forgetBatch(this.#redis, id);
@@ -55,5 +65,6 @@ export class BatchSweep {
         if (added) this.#events.batchQueued(id);
       }
     }
+    return batches.length;
   }
 }

@@ -119,6 +119,11 @@ export class BatchFeed {
     this.#state.liveTokens += tokens;
   }
 
+  /** So many of its lines have ended without being fed. */
+  countRefused(lines: number): void {
+    this.#state.outbox += lines;
+  }
+
   /** All that was taken is fed. */
   async settle(): Promise<void> {
     if (this.#block !== null && this.#block.lines.length === 0) await this.#passBlock();

@@ -49,7 +49,14 @@ async function feedOf(redis: Redis, feed: BatchFeed, chosen: readonly ChosenLine
   }
   const refused = chosen.flatMap(({ request }) => (request.kind === "refused" ? request.line : []));
   for (let at = 0; at < refused.length; at += CHUNK_LINES) {
-    await endLines(redis, batchId, "failed", refused.slice(at, at + CHUNK_LINES), Date.now());
+    const { ended } = await endLines(
+      redis,
+      batchId,
+      "failed",
+      refused.slice(at, at + CHUNK_LINES),
+      Date.now(),
+    );
+    feed.countRefused(ended);
   }
   return wanted;
 }

@@ -413,6 +413,34 @@ test("a batch whose input is gone keeps no other waiting", async () => {
   expect(await stateOf(gone)).toMatchObject({ status: "in_progress", ended: 0, live: 0 });
 }, 30_000);
 
+test("batches that only wait are seldom looked at, and go on when they may", async () => {
+  const model = newModel();
+  await consumer(model, async () => {
+    await sleep(5);
+    return answered();
+  });
+  const waiting: string[] = [];
+  for (let count = 0; count < 100; count++) {
+    const id = await startBatch(redis, files, model, chatLines(2));
+    await pauseBatch(redis, id, "pause", Date.now());
+    waiting.push(id);
+  }
+  await feeders();
+  const active = await startBatch(redis, files, model, chatLines(600));
+  await until(async () => (await stateOf(active)).ended > 50);
+  await redis.config("RESETSTAT");
+  await until(async () => {
+    await collectEnds(redis, active);
+    return (await stateOf(active)).ended === 600;
+  });
+  const stats = await redis.info("commandstats");
+  // Of each batch once a look, and by this test.
+  const looks = Number(/cmdstat_xlen:calls=(\d+)/.exec(stats)?.[1]);
+  expect(looks).toBeLessThan(10 * waiting.length);
+  for (const id of waiting) await pauseBatch(redis, id, "resume", Date.now());
+  for (const id of waiting) expectEachOnce(await endsOf(id), 2);
+}, 60_000);
+
 test("a batch whose record nobody can read stops no other", async () => {
   const model = newModel();
   const broken = newBatch();

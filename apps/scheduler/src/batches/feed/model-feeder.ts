@@ -24,8 +24,10 @@ const IDLE_INTERVAL_MS = 1_000;
 /** Between two looks while lines end, and while they only run. */
 const MOVING_INTERVAL_MS = 25;
 const RUNNING_INTERVAL_MS = 200;
-/** A look asks Redis for the state of each batch. */
+/** A look asks Redis for the state of each batch that has lines under way. */
 const INTERVAL_MS_PER_BATCH = 0.5;
+/** And of the others only so often: what changes with them is told by word, or when they are fed. */
+const LOOK_AT_ALL_INTERVAL_MS = 2_000;
 /** At lines, in one look at the model: those that can't be jobs take no other room. */
 const MAX_LOOKS = 512;
 
@@ -56,6 +58,9 @@ export class ModelFeeder {
   #turns: DeficitRoundRobin;
   #rate = new CompletionRate();
   #lookedAtMs = performance.now();
+  #lookedAtAllAtMs = Number.NEGATIVE_INFINITY;
+  /** How many batches the last look was at. */
+  #lookedAt = 0;
   #intervalMs = MOVING_INTERVAL_MS;
   #woken = Promise.withResolvers<void>();
 
@@ -73,8 +78,9 @@ export class ModelFeeder {
     if (batches.some(({ id }) => !known.has(id))) this.wake();
   }
 
-  /** Something has changed: it looks at once. */
+  /** Something has changed: it looks at once, and at all. */
   wake(): void {
+    this.#lookedAtAllAtMs = Number.NEGATIVE_INFINITY;
     this.#woken.resolve();
   }
 
@@ -88,6 +94,7 @@ export class ModelFeeder {
       } catch (error) {
         // Whatever was half done is looked up again.
         for (const feed of this.#feeds.values()) feed.drop();
+        this.#lookedAtAllAtMs = Number.NEGATIVE_INFINITY;
         this.#intervalMs = IDLE_INTERVAL_MS;
         events.redisError(error as Error);
       }
@@ -137,16 +144,18 @@ export class ModelFeeder {
     return fed;
   }
 
-  /** How all batches stand, and what that says of the time since the last look. @returns how many jobs have ended. */
+  /** How batches stand, and what that says of the time since the last look. @returns how many jobs have ended. */
   async #seeAll(): Promise<number> {
+    const batches = this.#dueBatches();
+    this.#lookedAt = batches.length;
     const states = await readFeedStates(
       this.#context.redis,
-      this.#batches.map(({ id }) => id),
+      batches.map(({ id }) => id),
     );
     const known = new Set(this.#batches.map(({ id }) => id));
     for (const id of this.#feeds.keys()) if (!known.has(id)) this.#feeds.delete(id);
     let ended = 0;
-    for (const [at, batch] of this.#batches.entries()) {
+    for (const [at, batch] of batches.entries()) {
       const state = states[at];
       const feed = this.#feeds.get(batch.id);
       if (state == null) this.#feeds.delete(batch.id);
@@ -160,6 +169,19 @@ export class ModelFeeder {
       }
     }
     return ended;
+  }
+
+  /** Those whose state may have changed since the last look, and now and then all. */
+  #dueBatches(): readonly FeedBatch[] {
+    const nowMs = performance.now();
+    if (nowMs - this.#lookedAtAllAtMs >= LOOK_AT_ALL_INTERVAL_MS) {
+      this.#lookedAtAllAtMs = nowMs;
+      return this.#batches;
+    }
+    return this.#batches.filter(({ id }) => {
+      const state = this.#feeds.get(id)?.state;
+      return state === undefined || state.live > 0 || state.retries > 0 || state.outbox > 0;
+    });
   }
 
   /** Whoever fed it before may have died between a job and its reference. */
@@ -193,7 +215,7 @@ export class ModelFeeder {
   }
 
   get #leastIntervalMs(): number {
-    return INTERVAL_MS_PER_BATCH * this.#batches.length;
+    return INTERVAL_MS_PER_BATCH * this.#lookedAt;
   }
 
   /** Until the next look is due, or somebody wakes it. */
