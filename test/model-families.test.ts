@@ -16,6 +16,7 @@ import {
 } from "@quern/testing/gguf/family-model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { engineOptions } from "../apps/worker/src/engine/engine-options.fixture.ts";
+import { engineRequest } from "../apps/worker/src/engine/engine-request.fixture.ts";
 import { EngineProcess } from "../apps/worker/src/engine-process/engine-process.ts";
 
 // Promise: a model of each Qwen family loads in llama.cpp and answers, as the catalogue says of it.
@@ -145,15 +146,7 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
   function generate(request: GenerationRequest) {
     const id = `job_${nextId++}`;
     return engine.generate(
-      {
-        id,
-        class: "interactive",
-        isFollowed: true,
-        request,
-        traceparent: null,
-        tenant: "default",
-        published: [],
-      },
+      engineRequest(id, request),
       { deltas: () => {}, restarted: () => {} },
       new AbortController().signal,
     );

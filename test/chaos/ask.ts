@@ -1,5 +1,5 @@
 import type { Random } from "./random.ts";
-import { CHAOS_MODEL, type Expected, expectedAnswer, type Script, wordAt } from "./script.ts";
+import { CHAOS_MODEL, type Expected, expectedAnswer, type Script, TALK, wordAt } from "./script.ts";
 
 /** A request whose answer is known before it is sent. */
 export interface Ask {
@@ -16,7 +16,6 @@ const TOOLS = [
     function: { name: "note", parameters: { type: "object", properties: { text: { type: "string" } } } },
   },
 ];
-const TALK = "Say all that you know, and say it in order.";
 /** Past the thought, so that a stream has both parts; some end in its middle. */
 const TOKENS = { least: 20, most: 1_500 };
 

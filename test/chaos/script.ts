@@ -2,6 +2,8 @@ import { writeScriptedModel } from "@quern/testing/gguf/scripted-model";
 
 export const CHAOS_MODEL = "chaos";
 export const CONTEXT_TOKENS = 4_096;
+/** What it is asked, always. */
+export const TALK = "Say all that you know, and say it in order.";
 
 const THOUGHT_WORDS = 60;
 const ANSWER_WORDS = 2_400;

@@ -1,20 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startCluster } from "@quern/testing/cluster";
 import type { PreemptionOptions } from "./arguments.ts";
+import { CONTENTION_COLUMNS, type ContentionRound, contentionRows } from "./contention-table.ts";
 import { arrive, type JobTarget, saturate } from "./preemption-load.ts";
-import { type WaitMetrics, waitMetrics } from "./preemption-metrics.ts";
+import { waitMetrics } from "./preemption-metrics.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
 import { servedModel } from "./served-model.ts";
-import { median } from "./statistics.ts";
-import { type Column, figure, percent, textTable } from "./text-table.ts";
-
-/** One round: the same arrivals twice, and the same time of batch work twice. */
-interface RoundFigures {
-  idle: WaitMetrics;
-  loaded: WaitMetrics;
-  batchAloneTokensPerSecond: number;
-  batchLoadedTokensPerSecond: number;
-}
+import { textTable } from "./text-table.ts";
 
 const INTERACTIVE_TOKENS = 16;
 const BATCH_TOKENS = 512;
@@ -39,7 +31,7 @@ export async function runPreemptionScenario(
   const phaseMs = requests * gapMs;
   const logOf = () => cluster.workers[0]?.output() ?? "";
 
-  const measure = async (round: number): Promise<RoundFigures> => {
+  const measure = async (round: number): Promise<ContentionRound> => {
     const arrivals = { requests, meanGapMs: gapMs, tokens: INTERACTIVE_TOKENS, seed: round };
     const batch = async (whole: () => Promise<unknown>) => {
       const finished = new AbortController();
@@ -69,50 +61,11 @@ export async function runPreemptionScenario(
   };
 
   // Round 0 warms up.
-  const figures: RoundFigures[] = [];
+  const figures: ContentionRound[] = [];
   for (let round = 0; round <= repeat; round++) {
     const outcome = await measure(round);
     if (round > 0) figures.push(outcome);
   }
   const title = `${slots} slots, ${requests} interactive jobs every ${gapMs} ms on average, ${load.lanes} batch jobs at any time`;
-  return { figures, tables: `${title}\n${textTable(COLUMNS, rowsOf(figures))}` };
+  return { figures, tables: `${title}\n${textTable(CONTENTION_COLUMNS, contentionRows(figures))}` };
 }
-
-interface Row extends WaitMetrics {
-  name: string;
-  batchTokensPerSecond: number | null;
-  batchLost: number | null;
-}
-
-function rowsOf(rounds: readonly RoundFigures[]): Row[] {
-  const medians = (phase: "idle" | "loaded"): WaitMetrics => {
-    const of = (key: keyof WaitMetrics) => median(rounds.flatMap((round) => round[phase][key] ?? []));
-    return {
-      waitP50Ms: of("waitP50Ms"),
-      waitP99Ms: of("waitP99Ms"),
-      ttftP50Ms: of("ttftP50Ms"),
-      ttftP99Ms: of("ttftP99Ms"),
-    };
-  };
-  const none: WaitMetrics = { waitP50Ms: null, waitP99Ms: null, ttftP50Ms: null, ttftP99Ms: null };
-  const alone = median(rounds.map((round) => round.batchAloneTokensPerSecond));
-  const beside = median(rounds.map((round) => round.batchLoadedTokensPerSecond));
-  const lost = median(
-    rounds.map((round) => 1 - round.batchLoadedTokensPerSecond / round.batchAloneTokensPerSecond),
-  );
-  return [
-    { name: "interactive alone", ...medians("idle"), batchTokensPerSecond: null, batchLost: null },
-    { name: "batch alone", ...none, batchTokensPerSecond: alone, batchLost: null },
-    { name: "both", ...medians("loaded"), batchTokensPerSecond: beside, batchLost: lost },
-  ];
-}
-
-const COLUMNS: Column<Row>[] = [
-  { title: "load", cell: ({ name }) => name },
-  { title: "wait p50 ms", cell: ({ waitP50Ms }) => figure(waitP50Ms) },
-  { title: "p99 ms", cell: ({ waitP99Ms }) => figure(waitP99Ms) },
-  { title: "TTFT p50 ms", cell: ({ ttftP50Ms }) => figure(ttftP50Ms) },
-  { title: "p99 ms", cell: ({ ttftP99Ms }) => figure(ttftP99Ms) },
-  { title: "batch tok/s", cell: ({ batchTokensPerSecond }) => figure(batchTokensPerSecond, 0) },
-  { title: "lost", cell: ({ batchLost }) => percent(batchLost) },
-];

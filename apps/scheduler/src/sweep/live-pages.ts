@@ -1,5 +1,6 @@
 import { liveJobsKey, TENANTS_KEY } from "@quern/shared/contract/names";
 import type { LiveJob } from "@quern/shared/redis/live-jobs";
+import { pairsOf } from "@quern/shared/redis/replies";
 import type { Redis } from "ioredis";
 
 /** About so many entries a page. */
@@ -38,9 +39,5 @@ async function* pages(
 
 /** `flat`: id, score, id, score, … */
 function entriesOf(tenant: string, flat: string[]): LiveEntry[] {
-  const entries: LiveEntry[] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    entries.push({ id: flat[i] as string, tenant, acceptedAtMs: Number(flat[i + 1]) });
-  }
-  return entries;
+  return pairsOf(flat).map(([id, acceptedAtMs]) => ({ id, tenant, acceptedAtMs: Number(acceptedAtMs) }));
 }

@@ -1,6 +1,6 @@
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
-import { type Claim, commitJob, giveUpAttempt } from "@quern/shared/redis/job-store";
+import { type Claim, commitJob, giveUpAttempt, type JobEnd } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
 import { MAX_CRASHES } from "./crash-verdict.ts";
 
@@ -29,7 +29,7 @@ export async function endUnreadable(
   ];
   const events = told.map((event, at) => ({ seq: lastSeq + 1 + at, event }));
   const error = { code, message, param: null };
-  const end = { state: "failed", usage: null, result: null, error, events, retentionSeconds } as const;
-  const reply = await commitJob(redis, attempt, { ...end, events }, Date.now());
+  const end: JobEnd = { state: "failed", usage: null, result: null, error, events, retentionSeconds };
+  const reply = await commitJob(redis, attempt, end, Date.now());
   return reply === "committed" ? "failed" : "lost";
 }

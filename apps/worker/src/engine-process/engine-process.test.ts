@@ -4,6 +4,7 @@ import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { engineOptions } from "../engine/engine-options.fixture.ts";
+import { engineRequest } from "../engine/engine-request.fixture.ts";
 import type { EngineOptions, Generated } from "../engine/protocol.ts";
 import { EngineDied, EngineProcess } from "./engine-process.ts";
 
@@ -23,15 +24,7 @@ function generate(engine: EngineProcess, request: GenerationRequest, signal = ne
   const deltas: object[] = [];
   const id = `job_${nextId++}`;
   const done = engine.generate(
-    {
-      id,
-      class: "interactive",
-      isFollowed: true,
-      request,
-      traceparent: null,
-      tenant: "default",
-      published: [],
-    },
+    engineRequest(id, request),
     { deltas: (more) => deltas.push(...more), restarted: () => {} },
     signal,
   );

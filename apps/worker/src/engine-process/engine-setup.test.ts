@@ -7,6 +7,7 @@ import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { writeSplitModel } from "@quern/testing/gguf/split-model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { engineOptions } from "../engine/engine-options.fixture.ts";
+import { engineRequest } from "../engine/engine-request.fixture.ts";
 import type { EngineOptions, LoadedModelFacts } from "../engine/protocol.ts";
 import { EngineProcess } from "./engine-process.ts";
 import { pinGpu } from "./pin-gpu.ts";
@@ -30,15 +31,7 @@ async function speak(changes: Partial<EngineOptions>): Promise<{ text: string; f
   try {
     const request = generationRequest({ templateOptions: { enable_thinking: false }, maxTokens: 16 });
     const { result } = await engine.generate(
-      {
-        id: "job_1",
-        class: "interactive",
-        isFollowed: true,
-        request,
-        traceparent: null,
-        tenant: "default",
-        published: [],
-      },
+      engineRequest("job_1", request),
       { deltas: () => {}, restarted: () => {} },
       never,
     );

@@ -18,6 +18,8 @@ export class KeptBatch implements AsyncDisposable {
   readonly #redis: Redis;
   readonly #files: FileStore;
   #epoch = 0;
+  /** Of this epoch. */
+  #saves = 0;
   #collected: Collected = { outputFileId: newFileId(), output: [], errorFileId: newFileId(), errors: [] };
   #growing: { output: GrowingFile; errors: GrowingFile } | null = null;
 
@@ -31,6 +33,7 @@ export class KeptBatch implements AsyncDisposable {
   async begin(): Promise<void> {
     await this[Symbol.asyncDispose]();
     this.#epoch = (await beginKeeping(this.#redis, this.id)) ?? 0;
+    this.#saves = 0;
     const grow = (id: string, segments: Collected["output"]) =>
       this.#files.grow(fileKey({ tenant: TENANT, id }), `e${this.#epoch}`, segments);
     const { outputFileId, output, errorFileId, errors } = this.#collected;
@@ -55,9 +58,10 @@ export class KeptBatch implements AsyncDisposable {
     await saveCollected(this.#redis, this.id, this.#epoch, this.#collected, {
       throughId: null,
       bytes: 0,
-      savesBefore: null,
+      savesBefore: this.#saves,
       unanswered: 0,
     });
+    this.#saves += 1;
   }
 
   /** Its files are joined, and it is over. */

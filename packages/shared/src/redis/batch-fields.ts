@@ -1,5 +1,6 @@
 import { type BatchRecord, batchRecordSchema, type NewBatch } from "../contract/batch.ts";
 import { pendingWebhook } from "../contract/webhook.ts";
+import { hashOf } from "./replies.ts";
 
 /** A batch record as a Redis hash: objects as JSON, numbers and booleans as text; a field that is null is absent. */
 const JSON_FIELDS = ["metadata", "errors", "progress", "webhook"] as const;
@@ -51,12 +52,7 @@ export function newBatchFields(batch: NewBatch): Record<string, string> {
 
 /** `values` as HMGET gives them for `RECORD_FIELDS`. null: there is no such batch. Throws a ZodError when a record is not ours. */
 export function parseBatchValues(values: (string | null)[]): BatchRecord | null {
-  const hash: Record<string, string> = {};
-  for (const [at, field] of RECORD_FIELDS.entries()) {
-    const value = values[at];
-    if (typeof value === "string") hash[field] = value;
-  }
-  return parseBatchRecord(hash);
+  return parseBatchRecord(hashOf(RECORD_FIELDS, values));
 }
 
 /** Likewise of a hash; null when it is empty. */

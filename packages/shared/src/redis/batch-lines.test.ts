@@ -278,7 +278,7 @@ test("only the keeper with the latest epoch records what is collected, and lets 
   const second = (await beginKeeping(redis, batchId)) as number;
   const entries = await readOutbox(redis, batchId, 2);
   const throughId = entries[1]?.id as string;
-  const collecting = { throughId, bytes: 0, savesBefore: null, unanswered: 0 };
+  const collecting = { throughId, bytes: 0, savesBefore: 0, unanswered: 0 };
   expect(await saveCollected(redis, batchId, first, { bytes: 1 }, collecting)).toEqual({ saved: false });
   expect(await readOutbox(redis, batchId, 10)).toHaveLength(3);
   expect(await saveCollected(redis, batchId, second, { bytes: 2 }, collecting)).toEqual({ saved: true });

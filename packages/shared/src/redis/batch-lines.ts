@@ -13,6 +13,7 @@ import {
   outboxKey,
 } from "../contract/names.ts";
 import { newJobFields } from "./job-fields.ts";
+import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
 
 /**
@@ -113,12 +114,10 @@ export interface LiveLine {
 /** The lines that are jobs just now, those fed first in front. */
 export async function readLiveLines(redis: Redis, batchId: string, count: number): Promise<LiveLine[]> {
   const replies = await redis.zrange(liveLinesKey(batchId), "0", String(count - 1), "WITHSCORES");
-  const lines: LiveLine[] = [];
-  for (let at = 0; at + 1 < replies.length; at += 2) {
-    const index = Number(replies[at]);
-    lines.push({ index, jobId: lineJobId({ batchId, index }), fedAtMs: Number(replies[at + 1]) });
-  }
-  return lines;
+  return pairsOf(replies).map(([member, score]) => {
+    const index = Number(member);
+    return { index, jobId: lineJobId({ batchId, index }), fedAtMs: Number(score) };
+  });
 }
 
 /** Forgets a live line that has no record, which only a Redis that lost writes can show; the feeder finds that it is missing. */

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { type EndedLine, endedLineSchema } from "../contract/batch.ts";
 import { batchKey, outboxKey } from "../contract/names.ts";
+import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
 
 /** Ends of a batch's lines wait here (`line_end.lua` puts them in) until its keeper has them in files. */
@@ -23,8 +24,7 @@ export async function readOutbox(redis: Redis, batchId: string, count: number): 
 }
 
 function toEndedLine(values: string[]): Omit<OutboxEntry, "id"> {
-  const fields: Record<string, string> = {};
-  for (let at = 0; at + 1 < values.length; at += 2) fields[values[at] as string] = values[at + 1] as string;
+  const fields: Record<string, string> = Object.fromEntries(pairsOf(values));
   const json = (name: string) => (fields[name] ? JSON.parse(fields[name]) : null);
   const line = {
     index: Number(fields.index),
@@ -55,8 +55,8 @@ export interface Collecting {
   throughId: string | null;
   /** Of these entries. */
   bytes: number;
-  /** How many saves of this epoch came before; null: nobody counts. */
-  savesBefore: number | null;
+  /** How many saves of this epoch came before. */
+  savesBefore: number;
   /** Lines that were counted as completed, and have no answer that can be written: from now on they count as failed. */
   unanswered: number;
 }
@@ -75,7 +75,7 @@ export async function saveCollected(
   { throughId, bytes, savesBefore, unanswered }: Collecting,
 ): Promise<{ saved: boolean }> {
   const [through, firstKept] = throughId === null ? ["", ""] : [throughId, idAfter(throughId)];
-  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore ?? "", unanswered, bytes];
+  const args = [epoch, JSON.stringify(collected), through, firstKept, savesBefore, unanswered, bytes];
   const saved = await runScript(redis, SAVE_COLLECTED, [batchKey(batchId), outboxKey(batchId)], args);
   return { saved: saved === 1 };
 }

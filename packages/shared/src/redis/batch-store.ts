@@ -21,6 +21,7 @@ import {
   webhookKey,
 } from "../contract/names.ts";
 import { newBatchFields, parseBatchValues, RECORD_FIELDS } from "./batch-fields.ts";
+import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
 
 const CREATE = loadScript("create_batch.lua");
@@ -101,10 +102,7 @@ export interface LiveBatch {
 /** Likewise, with what whoever looks after all of them goes by. */
 export async function readLiveBatches(redis: Redis): Promise<LiveBatch[]> {
   const flat = await redis.zrange(LIVE_BATCHES_KEY, "0", "-1", "WITHSCORES");
-  const entries = Array.from({ length: flat.length / 2 }, (_, at) => ({
-    id: flat[2 * at] as string,
-    createdAtMs: Number(flat[2 * at + 1]),
-  }));
+  const entries = pairsOf(flat).map(([id, createdAtMs]) => ({ id, createdAtMs: Number(createdAtMs) }));
   const pipeline = redis.pipeline();
   for (const { id } of entries) pipeline.exists(batchKey(id));
   const replies = entries.length === 0 ? [] : ((await pipeline.exec()) ?? []);

@@ -7,6 +7,7 @@ import {
   slotsOf,
 } from "../contract/job.ts";
 import { pendingWebhook } from "../contract/webhook.ts";
+import { hashOf } from "./replies.ts";
 
 /**
  * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
@@ -85,11 +86,7 @@ export const SUMMARY_FIELDS = Object.keys(jobSummarySchema.shape);
 
 /** `values` as HMGET gives them for `SUMMARY_FIELDS`. */
 export function parseJobSummary(values: (string | null)[]): JobSummary | null {
-  const hash: Record<string, string> = {};
-  for (const [position, field] of SUMMARY_FIELDS.entries()) {
-    const value = values[position];
-    if (typeof value === "string") hash[field] = value;
-  }
+  const hash = hashOf(SUMMARY_FIELDS, values);
   return hash.id === undefined ? null : jobSummarySchema.parse(rawValues(hash));
 }
 

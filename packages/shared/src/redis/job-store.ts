@@ -8,6 +8,7 @@ import { eventsKey, jobIndexKey, jobKey, webhookKey } from "../contract/names.ts
 import type { TokenEvent } from "../contract/token-event.ts";
 import { newJobFields, parseJobRecord } from "./job-fields.ts";
 import { keysOfEnd } from "./line-keys.ts";
+import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
 
 const CREATE = loadScript("create_job.lua");
@@ -102,7 +103,7 @@ export async function claimJob(
   if (kind !== "claimed") return { kind: "gone" };
   const [seq, ...fields] = rest;
   const lastSeq = Number(seq);
-  const hash = toHash(fields);
+  const hash: Record<string, string> = Object.fromEntries(pairsOf(fields));
   try {
     const record = parseJobRecord(hash);
     return record === null ? { kind: "gone" } : { kind, record, lastSeq };
@@ -116,14 +117,6 @@ export async function claimJob(
       fault: error as Error,
     };
   }
-}
-
-function toHash(fieldsAndValues: string[]): Record<string, string> {
-  const hash: Record<string, string> = {};
-  for (let at = 0; at + 1 < fieldsAndValues.length; at += 2) {
-    hash[fieldsAndValues[at] as string] = fieldsAndValues[at + 1] as string;
-  }
-  return hash;
 }
 
 /** What decides whether there is room for a job, and where it waits. */

@@ -1,5 +1,5 @@
 import type { Random } from "../../random.ts";
-import { CHAOS_MODEL, type Expected, expectedAnswer, type Script, wordAt } from "../../script.ts";
+import { CHAOS_MODEL, type Expected, expectedAnswer, type Script, TALK, wordAt } from "../../script.ts";
 
 /** A line of a batch, and what it must come to; null: an error of its own. */
 export interface AskedLine {
@@ -9,7 +9,6 @@ export interface AskedLine {
 }
 
 export const BATCH_ENDPOINT = "/v1/chat/completions";
-const TALK = "Say all that you know, and say it in order.";
 const TOKENS = { least: 5, most: 250 };
 const OWN_ERRORS_PERCENT = 2;
 

@@ -9,6 +9,7 @@ import { getLlama, type LlamaEmbeddingContext, LlamaLogLevel, type Token } from 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { EngineProcess } from "../../engine-process/engine-process.ts";
 import { engineOptions } from "../engine-options.fixture.ts";
+import { engineRequest } from "../engine-request.fixture.ts";
 import type { EngineOptions } from "../protocol.ts";
 
 const CONTEXT_TOKENS = 600;
@@ -107,15 +108,7 @@ test("an embedding model has no slots, and writes no text", async () => {
   onTestFinished(() => engine.close());
   expect(engine.facts.driver).toBeNull();
   expect(engine.facts.contextBytes).toBeGreaterThan(0);
-  const request = {
-    id: "job_1",
-    class: "interactive" as const,
-    isFollowed: true,
-    request: generationRequest(),
-    traceparent: null,
-    tenant: "default",
-    published: [],
-  };
+  const request = engineRequest("job_1", generationRequest());
   const deaf = { deltas: () => {}, restarted: () => {} };
   await expect(engine.generate(request, deaf, new AbortController().signal)).rejects.toMatchObject({
     code: "invalid_request",
@@ -143,15 +136,7 @@ test("vectors do not depend on the chats that run beside them", async () => {
   const speaking = Promise.withResolvers<void>();
   const chats = [1, 2, 3, 4].map((seed) =>
     engine.generate(
-      {
-        id: `chat_${seed}`,
-        class: "interactive",
-        isFollowed: true,
-        request: generationRequest({ seed, logitBias }),
-        traceparent: null,
-        tenant: "default",
-        published: [],
-      },
+      engineRequest(`chat_${seed}`, generationRequest({ seed, logitBias })),
       {
         deltas: () => {
           deltas += 1;

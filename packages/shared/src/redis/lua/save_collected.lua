@@ -3,14 +3,14 @@
 --
 -- KEYS 1 batch, 2 outbox
 -- ARGV 1 epoch, 2 what is recorded (JSON), 3 the last id that is in the files, or '', 4 the first id that is not, or '',
---      5 how many saves of this epoch there were, or '' where nobody counts, 6 lines that count as failed from now on, not completed,
+--      5 how many saves of this epoch there were, 6 lines that count as failed from now on, not completed,
 --      7 bytes that the outbox has less
 -- Returns 1, or 0 when another scheduler has the batch, or the server has gone back in time.
 local batch = redis.call('HMGET', KEYS[1], 'keeperEpoch', 'keeperSaves')
 if batch[1] ~= ARGV[1] then
   return 0
 end
-if ARGV[5] ~= '' and (batch[2] or '0') ~= ARGV[5] then
+if (batch[2] or '0') ~= ARGV[5] then
   return 0
 end
 if ARGV[3] ~= '' then
