@@ -15,9 +15,9 @@ import {
   writeFamilyModel,
 } from "@quern/testing/gguf/family-model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineOptions } from "../apps/worker/src/engine/engine-options.fixture.ts";
-import { engineRequest } from "../apps/worker/src/engine/engine-request.fixture.ts";
-import { EngineProcess } from "../apps/worker/src/engine-process/engine-process.ts";
+import { engineOptions } from "../apps/worker/src/engines/llama/engine-options.fixture.ts";
+import { engineRequest } from "../apps/worker/src/engines/llama/engine-request.fixture.ts";
+import { EngineProcess } from "../apps/worker/src/supervise/engine-process.ts";
 
 // Promise: a model of each Qwen family loads in llama.cpp and answers, as the catalogue says of it.
 

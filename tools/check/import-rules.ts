@@ -69,7 +69,7 @@ export const IMPORT_RULES: ImportRule[] = [
   },
   onlyIn(
     "node-llama-cpp",
-    /^(apps\/worker\/src|tools\/bench)\/engine\//,
+    /^(apps\/worker\/src\/(engines|prepare)|tools\/bench\/engine)\//,
     "only the engine/ folders of the worker and of the benchmarks know llama.cpp",
   ),
   onlyIn(

@@ -9,8 +9,8 @@ import { parseEnv } from "@quern/shared/process/env";
 import { retentionVariables } from "@quern/shared/process/retention";
 import { z } from "zod";
 import type { EngineSettings } from "./engine-options.ts";
-import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./engine-process/engine-process.ts";
-import { pinGpu } from "./engine-process/pin-gpu.ts";
+import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./supervise/engine-process.ts";
+import { pinGpu } from "./supervise/pin-gpu.ts";
 
 const layersSchema = z.union([z.enum(["max", "auto"]), z.coerce.number().int().min(0)], {
   error: "max, auto, or how many layers",

@@ -2,10 +2,10 @@ import { QuernError } from "@quern/shared/contract/errors";
 import type { CatalogueEntry } from "@quern/shared/models/catalogue-schema";
 import type { GgufHeader } from "@quern/shared/models/gguf-header";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
-import type { EngineOptions } from "./engine/protocol.ts";
 import { headLength } from "./fit/model-shape.ts";
 import { kvTypesOf } from "./fit/settle-plan.ts";
-import { reservedSlotsOf } from "./reserved-slots.ts";
+import type { EngineOptions } from "./protocol/engine-messages.ts";
+import { reservedSlotsOf } from "./slots/reserved-slots.ts";
 
 /** What one worker is told of its engine. null: what the catalogue says. */
 export interface EngineSettings {

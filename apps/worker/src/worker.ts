@@ -15,14 +15,14 @@ import type { WorkerConfig } from "./config.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
 import { RunningJobs } from "./consumer/running-jobs.ts";
-import { SlotPool } from "./consumer/slot-pool.ts";
-import type { EngineOptions, LoadedModelFacts } from "./engine/protocol.ts";
 import { engineOptions } from "./engine-options.ts";
-import { EngineSupervisor } from "./engine-process/engine-supervisor.ts";
 import { type WorkerEvents, workerEvents } from "./events.ts";
 import { downloadProgress } from "./model-download.ts";
+import type { EngineOptions, LoadedModelFacts } from "./protocol/engine-messages.ts";
 import { JobMeasurements } from "./rates/job-measurements.ts";
 import { Heartbeat } from "./registration/heartbeat.ts";
+import { SlotPool } from "./slots/slot-pool.ts";
+import { EngineSupervisor } from "./supervise/engine-supervisor.ts";
 import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
 
 /** Idle workers take suspects at once; only where all are busy for so long does one make room. */

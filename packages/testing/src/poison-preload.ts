@@ -2,7 +2,7 @@
 // that llama.cpp asserts on does. No request is known that this release of llama.cpp dies of on a healthy model, and the
 // engine itself has no such door.
 
-const ENGINE_MAIN = /\/engine\/main\.ts$/;
+const ENGINE_MAIN = /\/engines\/llama\/main\.ts$/;
 const DEATHS: Readonly<Record<string, () => void>> = {
   "poison-for-the-engine": () => process.abort(),
   "poison-for-the-worker": () => process.kill(process.ppid, "SIGKILL"),

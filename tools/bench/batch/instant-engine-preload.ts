@@ -3,7 +3,7 @@ import type { EngineCommand, EngineReport, LoadedModelFacts } from "./lines-unde
 // Loaded into an engine child before its own code (`instantEngine`), which then never runs: every request is answered at once
 // with one token, so that all that is left to measure is what a line costs outside of its engine.
 
-const ENGINE_MAIN = /\/engine\/main\.ts$/;
+const ENGINE_MAIN = /\/engines\/llama\/main\.ts$/;
 
 // Before the wait below, behind which nothing is reached.
 const FACTS: LoadedModelFacts = {

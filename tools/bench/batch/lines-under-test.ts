@@ -1,8 +1,9 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { defaultCatalogueFile, findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
-import { Engine } from "../../../apps/worker/src/engine/engine.ts";
-import { loadChatModel } from "../../../apps/worker/src/engine/load-model.ts";
+import { engineOptions } from "../../../apps/worker/src/engine-options.ts";
+import { Engine } from "../../../apps/worker/src/engines/llama/engine.ts";
+import { loadChatModel } from "../../../apps/worker/src/engines/llama/load-model.ts";
 import type {
   EngineCommand,
   EngineOptions,
@@ -10,8 +11,7 @@ import type {
   Generated,
   GenerationEvent,
   LoadedModelFacts,
-} from "../../../apps/worker/src/engine/protocol.ts";
-import { engineOptions } from "../../../apps/worker/src/engine-options.ts";
+} from "../../../apps/worker/src/protocol/engine-messages.ts";
 import type { ContenderOptions } from "../contender.ts";
 
 export type { EngineCommand, EngineReport, Generated, LoadedModelFacts };

@@ -19,10 +19,10 @@ import {
   type SequencedEvent,
 } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
-import { toJobError } from "../engine/job-error.ts";
-import type { Embedded, Generated } from "../engine/protocol.ts";
-import { type PublishedChoice, partialAnswer, publishedChoices } from "../engine/resume/published-choice.ts";
-import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
+import type { Embedded, Generated } from "../protocol/engine-messages.ts";
+import { toJobError } from "../protocol/job-error.ts";
+import { type PublishedChoice, partialAnswer, publishedChoices } from "../protocol/published-choice.ts";
+import { EngineDied, type EngineProcess } from "../supervise/engine-process.ts";
 import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";

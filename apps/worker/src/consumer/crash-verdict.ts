@@ -1,4 +1,4 @@
-import type { EngineDied } from "../engine-process/engine-process.ts";
+import type { EngineDied } from "../supervise/engine-process.ts";
 
 /** A job that was alone in an engine that died, and has seen as many deaths in all, is taken for the cause. */
 export const MAX_CRASHES = 3;

@@ -6,7 +6,7 @@ import {
   type SequencedEvent,
 } from "@quern/shared/redis/job-store";
 import type { Redis } from "ioredis";
-import { appendDelta, type Delta } from "../engine/output/delta.ts";
+import { appendDelta, type Delta } from "../protocol/delta.ts";
 
 /**
  * Publishes the events of one attempt in order, one write at a time. What arrives while a write is under way is

@@ -2,10 +2,10 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { JobError } from "@quern/shared/contract/job";
-import type { EngineOptions } from "../engine/protocol.ts";
+import type { EngineOptions } from "../protocol/engine-messages.ts";
 import type { MemoryPlan } from "./plan-memory.ts";
 
-const PLAN_MAIN = new URL("../engine/plan-main.ts", import.meta.url);
+const PLAN_MAIN = new URL("../engines/llama/plan-main.ts", import.meta.url);
 
 /** What the child answers. `cure`: what to change; null: it fits. */
 export type PlanReport =

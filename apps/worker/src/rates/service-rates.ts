@@ -2,7 +2,7 @@ import type { JobSize } from "@quern/shared/contract/estimate";
 import type { Usage } from "@quern/shared/contract/generation";
 import type { JobClass } from "@quern/shared/contract/job";
 import type { Lengths, LoadRates, WorkerRates } from "@quern/shared/contract/rates";
-import type { GenerationTimings } from "../engine/protocol.ts";
+import type { GenerationTimings } from "../protocol/engine-messages.ts";
 import { DriftTracker } from "./drift-tracker.ts";
 import { RecentValues } from "./recent-values.ts";
 

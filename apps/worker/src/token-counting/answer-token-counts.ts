@@ -2,7 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { tokenCountChannel } from "@quern/shared/contract/names";
 import { type TokenCountAnswer, tokenCountQuestionSchema } from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
-import type { EngineSupervisor } from "../engine-process/engine-supervisor.ts";
+import type { EngineSupervisor } from "../supervise/engine-supervisor.ts";
 
 /**
  * Answers gateways that ask how many tokens a prompt or a text has. A question that comes while the engine is away stays
