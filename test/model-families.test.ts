@@ -15,9 +15,8 @@ import {
   writeFamilyModel,
 } from "@quern/testing/gguf/family-model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineOptions } from "../apps/worker/src/engines/llama/engine-options.fixture.ts";
-import { engineRequest } from "../apps/worker/src/engines/llama/engine-request.fixture.ts";
-import { EngineProcess } from "../apps/worker/src/supervise/engine-process.ts";
+import { engineOptions } from "../apps/worker/src/model-options.fixture.ts";
+import { engineRequest, PreparedEngine } from "../apps/worker/src/prepared-engine.fixture.ts";
 
 // Promise: a model of each Qwen family loads in llama.cpp and answers, as the catalogue says of it.
 
@@ -45,12 +44,12 @@ test("the catalogue's families need just the architectures that are tried here",
 describe.each(examples)("$family as $architecture", ({ family, architecture, entry }) => {
   const { thinking, toolCalls, fillInTheMiddle } = entry;
   let path: string;
-  let engine: EngineProcess;
+  let engine: PreparedEngine;
 
   beforeAll(async () => {
     path = join(folder, `${family}-${architecture}.gguf`);
     await writeFamilyModel(path, { family, architecture, thinking, toolCalls, fillInTheMiddle });
-    engine = await EngineProcess.start(
+    engine = await PreparedEngine.start(
       engineOptions(path, {
         contextTokens: 1024,
         kvType: entry.kvType,
@@ -59,7 +58,6 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
         toolCalls,
         fillInTheMiddle,
       }),
-      new AbortController().signal,
     );
   });
   afterAll(() => engine?.close());
@@ -78,8 +76,8 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
   });
 
   test("lets itself be told not to think where the catalogue says that the choice is the caller's", async () => {
-    const asked = await engine.countPromptTokens(ask({ templateOptions: { enable_thinking: true } }));
-    const unasked = await engine.countPromptTokens(ask({ templateOptions: { enable_thinking: false } }));
+    const asked = engine.countPromptTokens(ask({ templateOptions: { enable_thinking: true } }));
+    const unasked = engine.countPromptTokens(ask({ templateOptions: { enable_thinking: false } }));
     // The empty thought that switches thinking off.
     if (thinking === "optional") expect(unasked).toBeGreaterThan(asked);
     else expect(unasked).toBe(asked);
@@ -87,8 +85,8 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
 
   test("is told of tools, and calls one, in the form of its family", async () => {
     const [without, withTools] = [
-      await engine.countPromptTokens(ask()),
-      await engine.countPromptTokens(ask({ tools: [WEATHER] })),
+      engine.countPromptTokens(ask()),
+      engine.countPromptTokens(ask({ tools: [WEATHER] })),
     ];
     expect(withTools > without).toBe(toolCalls !== "none");
     const answered = generate(ask({ tools: [WEATHER] }));
@@ -120,18 +118,16 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
       { role: "tool", content: "It rains." },
     ];
     const tools = toolCalls === "none" ? [] : [WEATHER];
-    const whole = await engine.countPromptTokens(ask({ messages: called, tools }));
+    const whole = engine.countPromptTokens(ask({ messages: called, tools }));
     const uncalled = called.map(({ tool_calls, ...message }) => message);
-    expect(whole > (await engine.countPromptTokens(ask({ messages: uncalled, tools })))).toBe(
-      toolCalls !== "none",
-    );
+    expect(whole > engine.countPromptTokens(ask({ messages: uncalled, tools }))).toBe(toolCalls !== "none");
     const unthought = uncalled.map((message) =>
       message.role === "assistant" ? { ...message, content: "Let me see." } : message,
     );
     // Earlier thoughts are not shown to a model that thinks.
     const difference =
-      (await engine.countPromptTokens(ask({ messages: uncalled, tools }))) -
-      (await engine.countPromptTokens(ask({ messages: unthought, tools })));
+      engine.countPromptTokens(ask({ messages: uncalled, tools })) -
+      engine.countPromptTokens(ask({ messages: unthought, tools }));
     expect(difference > 0).toBe(thinking === "never");
     const { result } = await generate(ask({ messages: called, tools }));
     expect(result.text.startsWith(FAMILY_ANSWER)).toBe(true);
@@ -139,7 +135,7 @@ describe.each(examples)("$family as $architecture", ({ family, architecture, ent
     const spelled = JSON.parse(
       JSON.stringify(called).replace('{"city":"Oslo"}', '"{\\"city\\": \\"Oslo\\"}"'),
     );
-    expect(await engine.countPromptTokens(ask({ messages: spelled, tools }))).toBe(whole);
+    expect(engine.countPromptTokens(ask({ messages: spelled, tools }))).toBe(whole);
   });
 
   let nextId = 1;

@@ -1,11 +1,12 @@
+import type { LoopEvent } from "../../apps/worker/src/engines/job-choices.ts";
 import type { Generation } from "../../apps/worker/src/engines/llama/generation.ts";
 import { type LoadedChatModel, loadChatModel } from "../../apps/worker/src/engines/llama/load-model.ts";
 import { GenerationOutput } from "../../apps/worker/src/engines/llama/output/generation-output.ts";
 import { samplerOptions } from "../../apps/worker/src/engines/llama/sampling.ts";
 import { StepCost } from "../../apps/worker/src/engines/llama/schedule/step-cost.ts";
-import { type LoopEvent, StepLoop, type StepRecord } from "../../apps/worker/src/engines/llama/step-loop.ts";
+import { StepLoop, type StepRecord } from "../../apps/worker/src/engines/llama/step-loop.ts";
 import { WarmPrefixes } from "../../apps/worker/src/engines/llama/warm-prefixes.ts";
-import type { EngineOptions } from "../../apps/worker/src/protocol/engine-messages.ts";
+import type { EngineOptions } from "../../apps/worker/src/protocol/engine-options.ts";
 import type { ContenderOptions } from "./contender.ts";
 import { ownCpu } from "./cpu-time.ts";
 import type { BenchRequest, GenerationTrace, Target } from "./workload.ts";
@@ -42,19 +43,12 @@ export function loadUnderTest(
 ): Promise<LoadedChatModel> {
   return loadChatModel({
     ...options,
-    reservedSlots: 0,
     kind: "chat",
     kvType: "f16",
     flashAttention,
     gpuLayers: "max",
     gpu: null,
     loras: [],
-    thinking: "never",
-    toolCalls: "none",
-    fillInTheMiddle: false,
-    sampling: { thinking: {}, plain: {} },
-    prefixSharing: "tenant",
-    systemPrompts: [],
     stateDir: "",
     driver: "batch",
     telemetry: false,
@@ -76,13 +70,13 @@ export async function startEngineUnderTest(options: ContenderOptions): Promise<T
   const loop = new StepLoop({
     driver,
     slots: options.slots,
-    reservedSlots: 0,
     slotTokens: options.contextTokens,
     cost: StepCost.of(loaded.facts.device),
+    unmeasuredTokenMs: 1,
     warmPrefixes: new WarmPrefixes([]),
     // End tokens are tokens like any other: every contender generates the same number of them.
     isEndOfGeneration: () => false,
-    report: (events) => {
+    report: ({ events }) => {
       for (const event of events) settle(pending, event, nowMs());
     },
     observeStep: (step) => steps.push(step),
@@ -139,14 +133,14 @@ function toGeneration(id: string, request: BenchRequest, output: GenerationOutpu
   return {
     id,
     choice: 0,
-    class: "interactive",
+    order: { rank: 0, leaveFree: 0 },
     isFollowed: true,
     inputTokens: request.promptTokens as Generation["inputTokens"],
     promptLength: request.promptTokens.length,
     spoken: null,
     cacheScope: "",
     maxTokens: request.maxTokens,
-    sampling: samplerOptions({ sampling: { temperature: 0 }, seed: 1, logitBias: [] }, {}),
+    sampling: samplerOptions({ sampling: { temperature: 0 }, seed: 1, logitBias: [] }),
     grammar: null,
     thinkingBudget: null,
     topLogprobs: null,

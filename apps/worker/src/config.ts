@@ -8,9 +8,10 @@ import { defaultCacheDir } from "@quern/shared/models/model-files";
 import { parseEnv } from "@quern/shared/process/env";
 import { retentionVariables } from "@quern/shared/process/retention";
 import { z } from "zod";
-import type { EngineSettings } from "./engine-options.ts";
+import type { EngineSettings } from "./model-options.ts";
 import { type ChildSettings, DEFAULT_LOAD_TIMEOUT_MS } from "./supervise/engine-process.ts";
 import { pinGpu } from "./supervise/pin-gpu.ts";
+import { DEFAULT_STEP_TIMEOUT_MS } from "./supervise/watchdog.ts";
 
 const layersSchema = z.union([z.enum(["max", "auto"]), z.coerce.number().int().min(0)], {
   error: "max, auto, or how many layers",
@@ -39,6 +40,13 @@ const envSchema = z.object({
     .min(1)
     .max(86_400)
     .default(DEFAULT_LOAD_TIMEOUT_MS / 1_000),
+  QUERN_STEP_TIMEOUT_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .max(3_600)
+    .default(DEFAULT_STEP_TIMEOUT_MS / 1_000),
+  /** `scripted` needs no weights: it answers with fixed words, for tests and benchmarks of everything else. */
+  QUERN_ENGINE: z.enum(["llama", "scripted"]).default("llama"),
   QUERN_RESERVED_SLOTS: z.coerce
     .number()
     .int()
@@ -119,6 +127,8 @@ export function toConfig(env: WorkerEnv): WorkerConfig {
     child: {
       environment: pinGpu(env.QUERN_GPU ?? null, env.inherited),
       loadTimeoutMs: env.QUERN_LOAD_TIMEOUT_SECONDS * 1_000,
+      stepTimeoutMs: env.QUERN_STEP_TIMEOUT_SECONDS * 1_000,
+      engine: env.QUERN_ENGINE,
     },
     leaseMs: env.QUERN_LEASE_SECONDS * 1_000,
     retentionSeconds: env.QUERN_RETENTION_SECONDS,

@@ -1,7 +1,7 @@
 import type { JobRecord } from "@quern/shared/contract/job";
 import type { Logger } from "@quern/shared/process/logger";
 import type { AttemptOutcome } from "./consumer/attempt.ts";
-import type { EngineOptions, LoadedModelFacts } from "./protocol/engine-messages.ts";
+import type { EngineOptions, LoadedModelFacts } from "./protocol/engine-options.ts";
 
 /** Everything a worker tells about itself: one function per business event, one log line each. Never any text of a job. */
 export interface WorkerEvents {

@@ -21,6 +21,7 @@ import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { WorkerConfig } from "./config.ts";
+import { DEFAULT_CHILD } from "./supervise/engine-process.ts";
 import { runWorker } from "./worker.ts";
 
 let server: RedisServer;
@@ -75,7 +76,7 @@ function workerConfig(): WorkerConfig {
       gpu: null,
       loras: null,
     },
-    child: { environment: null, loadTimeoutMs: 60_000 },
+    child: DEFAULT_CHILD,
     leaseMs: 30_000,
     retentionSeconds: 60,
     drainGraceMs: 0,

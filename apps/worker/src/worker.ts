@@ -12,21 +12,24 @@ import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { refuseEviction } from "@quern/shared/redis/eviction-policy";
 import type { WorkerConfig } from "./config.ts";
+import { answerTokenCounts } from "./consumer/answer-token-counts.ts";
 import { listenForCancels } from "./consumer/cancel-listener.ts";
 import { JobConsumer } from "./consumer/job-consumer.ts";
 import { RunningJobs } from "./consumer/running-jobs.ts";
-import { engineOptions } from "./engine-options.ts";
 import { type WorkerEvents, workerEvents } from "./events.ts";
 import { downloadProgress } from "./model-download.ts";
-import type { EngineOptions, LoadedModelFacts } from "./protocol/engine-messages.ts";
+import { type ModelOptions, modelOptions } from "./model-options.ts";
+import type { LoadedModelFacts } from "./protocol/engine-options.ts";
 import { JobMeasurements } from "./rates/job-measurements.ts";
 import { Heartbeat } from "./registration/heartbeat.ts";
-import { SlotPool } from "./slots/slot-pool.ts";
+import { MAX_EMBEDDING_JOBS, SlotPool } from "./slots/slot-pool.ts";
 import { EngineSupervisor } from "./supervise/engine-supervisor.ts";
-import { answerTokenCounts } from "./token-counting/answer-token-counts.ts";
+import { Preparation } from "./supervise/preparation.ts";
 
 /** Idle workers take suspects at once; only where all are busy for so long does one make room. */
 const SUSPECT_PATIENCE_MS = 10_000;
+/** The one cache scope where every tenant may share. */
+const EVERYONE = "";
 
 /**
  * A worker from its model file to its last job: load, take jobs until `stop`, drain. Resolves when all is closed.
@@ -51,7 +54,7 @@ async function prepareModel(
   { model, engine, telemetry }: WorkerConfig,
   events: WorkerEvents,
   stop: AbortSignal,
-): Promise<{ entry: CatalogueEntry; options: EngineOptions }> {
+): Promise<{ entry: CatalogueEntry; options: ModelOptions }> {
   const entry = findModel(await loadCatalogue(model.catalogueFile), model.spec);
   const { cacheDir, hfEndpoint, hfToken } = model;
   const modelPath = await ensureModelFile(entry, {
@@ -62,7 +65,7 @@ async function prepareModel(
     ...(hfToken === null ? {} : { hfToken }),
   });
   const header = await readGgufHeader(modelPath);
-  return { entry, options: engineOptions(engine, telemetry, entry, modelPath, header) };
+  return { entry, options: modelOptions(engine, telemetry, entry, modelPath, header) };
 }
 
 interface RunningWorker extends AsyncDisposable {
@@ -72,7 +75,7 @@ interface RunningWorker extends AsyncDisposable {
 async function startWorker(
   config: WorkerConfig,
   entry: CatalogueEntry,
-  options: EngineOptions,
+  options: ModelOptions,
   events: WorkerEvents,
   stop: AbortSignal,
 ): Promise<RunningWorker> {
@@ -86,7 +89,8 @@ async function startWorker(
   const subscriber = connectRedis(config.redisUrl, "subscribe", events.redisError);
   started.defer(() => subscriber.disconnect());
 
-  const { slots, reservedSlots } = options;
+  const { slots } = options.engine;
+  const { reservedSlots } = options;
   const pool = new SlotPool({ slots, reservedSlots });
   const runningJobs = new RunningJobs();
   const measurements = new JobMeasurements();
@@ -101,9 +105,16 @@ async function startWorker(
   };
 
   const loadingSinceMs = performance.now();
+  // While the engine loads, which takes longer. Its errors name the cure, so they come first.
+  const preparing = Preparation.start(options.preparer, stop);
+  started.defer(async () => (await preparing.catch(() => null))?.[Symbol.asyncDispose]());
+  const { systemPrompts } = options.preparer;
+  const warmPrefixes = systemPrompts.length === 0 ? [] : (await preparing).facts.warmPrefixes;
   const engines = await EngineSupervisor.start(
-    options,
+    options.engine,
+    warmPrefixes,
     {
+      occupied: (occupancy) => consumer?.observe(occupancy),
       ready: (engine) => {
         events.engineReady(engine.pid);
         enter("ready");
@@ -130,10 +141,11 @@ async function startWorker(
     config.child,
   );
   started.defer(() => engines.close());
+  const preparation = await preparing;
   const facts = engines.facts;
-  events.modelLoaded(entry.alias, options, facts, performance.now() - loadingSinceMs);
+  events.modelLoaded(entry.alias, options.engine, facts, performance.now() - loadingSinceMs);
 
-  const description = describeModel(entry, options, facts);
+  const description = describeModel(entry, options, facts, preparation.facts.maxTokenBytes);
   const identity = {
     id: `worker_${randomUUID()}`,
     host: hostname(),
@@ -142,12 +154,12 @@ async function startWorker(
   };
   heartbeat = new Heartbeat(redis, (): WorkerRegistration => {
     const enginePid = engines.current?.pid ?? null;
-    const busy = Math.min(runningJobs.count, slots);
     return {
       ...identity,
       enginePid,
       slots,
-      busy,
+      busy: pool.busySlots,
+      batchSlots: options.engine.kind === "embedding" ? MAX_EMBEDDING_JOBS : pool.batchSlots,
       state,
       lastSeenAtMs: Date.now(),
       description,
@@ -166,6 +178,8 @@ async function startWorker(
     suspectPatienceMs: SUSPECT_PATIENCE_MS,
     retentionSeconds: config.retentionSeconds,
     engines,
+    preparation,
+    cacheScopeOf: options.prefixSharing === "all" ? () => EVERYONE : (tenant) => tenant,
     runningJobs,
     events,
     measurements,
@@ -175,7 +189,7 @@ async function startWorker(
   // It may have died since.
   if (engines.current === null) consumer.hold("engine_down");
   await listenForCancels(subscriber, runningJobs);
-  await answerTokenCounts(subscriber, redis, entry.alias, engines);
+  await answerTokenCounts(subscriber, redis, identity.id, preparation);
   await heartbeat.start();
   await consumer.start();
 
@@ -195,11 +209,13 @@ async function startWorker(
 
 function describeModel(
   entry: CatalogueEntry,
-  options: EngineOptions,
+  { engine, preparer }: ModelOptions,
   facts: LoadedModelFacts,
+  maxTokenBytes: number,
 ): ModelDescription {
   const { architecture, parameters, experts, fileBytes, embeddingDimensions } = facts;
-  const { kind, contextTokens, thinking } = options;
+  const { kind, contextTokens } = engine;
+  const { thinking } = preparer;
   return {
     model: entry.alias,
     aliases: entry.aliases,
@@ -211,5 +227,6 @@ function describeModel(
     contextTokens,
     thinking,
     fileBytes,
+    maxTokenBytes,
   };
 }

@@ -1,20 +1,15 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { defaultCatalogueFile, findModel, loadCatalogue } from "@quern/shared/models/catalogue";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
-import { engineOptions } from "../../../apps/worker/src/engine-options.ts";
-import { Engine } from "../../../apps/worker/src/engines/llama/engine.ts";
-import { loadChatModel } from "../../../apps/worker/src/engines/llama/load-model.ts";
-import type {
-  EngineCommand,
-  EngineOptions,
-  EngineReport,
-  Generated,
-  GenerationEvent,
-  LoadedModelFacts,
-} from "../../../apps/worker/src/protocol/engine-messages.ts";
+import { openLlamaEngine } from "../../../apps/worker/src/engines/llama/llama-engine.ts";
+import { type ModelOptions, modelOptions } from "../../../apps/worker/src/model-options.ts";
+import { Preparer } from "../../../apps/worker/src/prepare/preparer.ts";
+import { loadVocabulary } from "../../../apps/worker/src/prepare/tokens/vocabulary.ts";
+import type { Generated, GenerationEvent } from "../../../apps/worker/src/protocol/engine-messages.ts";
+import { toJobError } from "../../../apps/worker/src/protocol/job-error.ts";
 import type { ContenderOptions } from "../contender.ts";
 
-export type { EngineCommand, EngineReport, Generated, LoadedModelFacts };
+export type { Generated };
 
 /** An engine as a worker's child runs it, fed by a call instead of a channel. */
 export interface FedEngine extends AsyncDisposable {
@@ -24,17 +19,18 @@ export interface FedEngine extends AsyncDisposable {
 
 /** @throws QuernError `model_load_failed`. */
 export async function startFedEngine(options: ContenderOptions): Promise<FedEngine> {
-  const engineSettings = await optionsOf(options);
-  const loaded = await loadChatModel(engineSettings);
+  const { engine: engineOptions, preparer: preparerOptions } = await optionsOf(options);
+  const preparer = new Preparer(await loadVocabulary(options.modelPath), preparerOptions);
   const pending = new Map<string, PromiseWithResolvers<Generated>>();
-  const hear = (event: GenerationEvent) => {
+  const take = (event: GenerationEvent) => {
     if (event.type === "generated") pending.get(event.id)?.resolve(event.generated);
     else if (event.type === "refused") pending.get(event.id)?.reject(event.error);
     else return;
     pending.delete(event.id);
   };
-  const engine = await Engine.start(loaded, engineSettings, {
-    report: (events) => events.forEach(hear),
+  const engine = await openLlamaEngine(engineOptions, preparer.facts.warmPrefixes, {
+    stepped: ({ events }) => events.forEach(take),
+    embedded: () => {},
     nowMs: () => performance.timeOrigin + performance.now(),
   });
   const running = engine.run().catch((error: unknown) => {
@@ -42,16 +38,17 @@ export async function startFedEngine(options: ContenderOptions): Promise<FedEngi
   });
   let submitted = 0;
   return {
-    generate: (request) => {
+    generate: async (request) => {
       const id = `line-${submitted++}`;
+      const prepared = prepare(preparer, request);
       const waiting = Promise.withResolvers<Generated>();
       pending.set(id, waiting);
-      void engine.submit({
+      engine.generate({
         id,
-        class: "batch",
+        order: { rank: 0, leaveFree: 0 },
         isFollowed: false,
-        request,
-        tenant: "default",
+        prepared,
+        cacheScope: "default",
         traceparent: null,
         published: [],
       });
@@ -60,18 +57,29 @@ export async function startFedEngine(options: ContenderOptions): Promise<FedEngi
     [Symbol.asyncDispose]: async () => {
       engine.close();
       await running;
-      await loaded[Symbol.asyncDispose]();
+      await engine[Symbol.asyncDispose]();
     },
   };
 }
 
-/** What a worker would tell its engine of this model. */
+/** @throws a JobError. */
+function prepare(preparer: Preparer, request: GenerationRequest) {
+  try {
+    const prepared = preparer.prepare(request);
+    if (prepared.kind === "generation") return prepared.generation;
+    throw new Error("a chat was prepared as something else");
+  } catch (error) {
+    throw toJobError(error);
+  }
+}
+
+/** What a worker would tell its engine and its preparer of this model. */
 async function optionsOf({
   modelPath,
   slots,
   contextTokens,
   threads,
-}: ContenderOptions): Promise<EngineOptions> {
+}: ContenderOptions): Promise<ModelOptions> {
   const entry = findModel(await loadCatalogue(defaultCatalogueFile()), modelPath);
   const settings = {
     threads,
@@ -87,5 +95,5 @@ async function optionsOf({
     driver: "batch" as const,
     stateDir: "",
   };
-  return engineOptions(settings, false, entry, modelPath, await readGgufHeader(modelPath));
+  return modelOptions(settings, false, entry, modelPath, await readGgufHeader(modelPath));
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { type EngineFlags, engineFlags, engineVariables } from "../engine-flags.ts";
 
-const FIT_MAIN = fileURLToPath(new URL("../../../worker/src/fit/main.ts", import.meta.url));
+const FIT_MAIN = fileURLToPath(new URL("../../../worker/src/fit-command/main.ts", import.meta.url));
 
 /**
  * `quern models fit`: the worker's own plan of the memory, without a model being loaded. The worker plans, since only it

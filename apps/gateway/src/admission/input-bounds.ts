@@ -3,7 +3,7 @@ import {
   inputsFit,
   refuseLongInputs as refuseLong,
 } from "@quern/shared/contract/embedding";
-import { isServed, type KnownModel } from "./known-models.ts";
+import { type KnownModel, workerToAsk } from "./known-models.ts";
 import type { TokenCounter } from "./token-counter.ts";
 
 /** What a model puts around a text: a beginning and an end. */
@@ -18,10 +18,12 @@ export async function refuseLongInputs(
   known: KnownModel,
   tokenCounter: TokenCounter,
 ): Promise<void> {
-  const { model, contextTokens } = known.description;
+  const { contextTokens } = known.description;
   // A token stands for a byte or more, so a text of few bytes fits without counting.
   const mostTokens = request.inputs.map((text) => Buffer.byteLength(text) + AROUND_TOKENS);
-  if (inputsFit(mostTokens, contextTokens) || !isServed(known)) return;
-  const inputTokens = await tokenCounter.countInputs(model, request);
+  if (inputsFit(mostTokens, contextTokens)) return;
+  const worker = workerToAsk(known);
+  if (worker === null) return;
+  const inputTokens = await tokenCounter.countInputs(worker.id, request);
   if (inputTokens !== null) refuseLong(inputTokens, contextTokens);
 }

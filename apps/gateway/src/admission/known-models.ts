@@ -77,6 +77,15 @@ function isNamed({ model, aliases }: ModelDescription, name: string): boolean {
 }
 
 /** Whether it is worth while to wait for an answer. An engine that restarts counts: it is back in seconds. */
-export function isServed({ workers }: KnownModel): boolean {
-  return workers.some(({ state }) => state === "ready" || state === "engine_down");
+export function isServed(known: KnownModel): boolean {
+  return workerToAsk(known) !== null;
+}
+
+/**
+ * The worker to ask for something that only its model's vocabulary tells: the least busy; null: none that would answer soon.
+ * One whose engine restarts answers too: its preparer does not depend on the engine.
+ */
+export function workerToAsk({ workers }: KnownModel): WorkerRegistration | null {
+  const able = workers.filter(({ state }) => state === "ready" || state === "engine_down");
+  return able.toSorted((a, b) => a.busy / a.slots - b.busy / b.slots)[0] ?? null;
 }

@@ -1,6 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
-import { isServed, type KnownModel } from "./known-models.ts";
+import { type KnownModel, workerToAsk } from "./known-models.ts";
 import type { TokenCounter } from "./token-counter.ts";
 
 /** What a chat template adds at most around short messages: a preamble for tools, role marks, an empty think block. */
@@ -15,16 +15,35 @@ export async function refuseLongPrompt(
   known: KnownModel,
   tokenCounter: TokenCounter,
 ): Promise<void> {
-  const { contextTokens, model } = known.description;
+  const { contextTokens, maxTokenBytes } = known.description;
   // A token stands for a byte or more, so a prompt of few bytes fits without counting.
-  if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens || !isServed(known)) return;
-  const promptTokens = await tokenCounter.countPrompt(model, request);
-  if (promptTokens === null || promptTokens < contextTokens) return;
-  throw new QuernError(
+  if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens) return;
+  const least = leastTokens(request, maxTokenBytes);
+  if (least >= contextTokens) throw tooLong(request, known, `at least ${least}`);
+  const worker = workerToAsk(known);
+  if (worker === null) return;
+  const promptTokens = await tokenCounter.countPrompt(worker.id, request);
+  if (promptTokens !== null && promptTokens >= contextTokens)
+    throw tooLong(request, known, `${promptTokens}`);
+}
+
+/** No token is longer than the longest, and every message takes one at least: its role. */
+function leastTokens({ completion, messages }: GenerationRequest, maxTokenBytes: number | null): number {
+  const texts =
+    completion === null
+      ? messages.map(({ content }) => content)
+      : [completion.prompt, completion.suffix ?? ""];
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return Math.max(messages.length, maxTokenBytes === null ? 0 : Math.ceil(bytes / maxTokenBytes));
+}
+
+function tooLong({ completion }: GenerationRequest, { description }: KnownModel, tokens: string): QuernError {
+  const { model, contextTokens } = description;
+  return new QuernError(
     "context_length_exceeded",
-    `the prompt has ${promptTokens} tokens; with at least one to answer, ${model} takes ${contextTokens - 1}. ` +
+    `the prompt has ${tokens} tokens; with at least one to answer, ${model} takes ${contextTokens - 1}. ` +
       "Shorten it, or serve the model with more context tokens",
-    { param: request.completion === null ? "messages" : "prompt" },
+    { param: completion === null ? "messages" : "prompt" },
   );
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { EmbeddingRequest } from "@quern/shared/contract/embedding";
-import { QuernError } from "@quern/shared/contract/errors";
+import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { tokenCountChannel, tokenCountReplyChannel } from "@quern/shared/contract/names";
 import {
@@ -14,7 +14,7 @@ const ANSWER_TIMEOUT_MS = 2_000;
 
 type Answer = Pick<TokenCountAnswer, "tokens" | "refusal">;
 
-/** Asks the workers of a model how many tokens a prompt or a text has: a gateway has no tokenizer. */
+/** Asks a worker of a model how many tokens a prompt or a text has: a gateway has no tokenizer. */
 export class TokenCounter {
   readonly #redis: Redis;
   readonly #replyChannel = tokenCountReplyChannel(randomUUID());
@@ -31,36 +31,36 @@ export class TokenCounter {
   }
 
   /**
-   * null when no worker answers in time.
-   * @throws QuernError `invalid_request` when the model's chat template refuses the messages.
+   * null when the worker does not answer in time.
+   * @throws QuernError `invalid_request` when the model's chat template refuses the messages, `context_length_exceeded`
+   * for a prompt so long that it was not counted to the end.
    */
   async countPrompt(
-    model: string,
+    workerId: string,
     { completion, messages, tools, templateOptions }: GenerationRequest,
   ): Promise<number | null> {
     const request = { completion, messages, tools, templateOptions };
-    const tokens = await this.#count(model, request, completion === null ? "messages" : "prompt");
+    const tokens = await this.#count(workerId, request);
     return tokens?.[0] ?? null;
   }
 
-  /** Of each input; null when no worker answers in time. */
-  countInputs(model: string, { inputs }: EmbeddingRequest): Promise<number[] | null> {
-    return this.#count(model, { inputs }, "input");
+  /** Tokens of each input; null when the worker does not answer in time. */
+  countInputs(workerId: string, { inputs }: EmbeddingRequest): Promise<number[] | null> {
+    return this.#count(workerId, { inputs });
   }
 
-  async #count(
-    model: string,
-    request: TokenCountQuestion["request"],
-    param: string,
-  ): Promise<number[] | null> {
+  async #count(workerId: string, request: TokenCountQuestion["request"]): Promise<number[] | null> {
     const questionId = randomUUID();
     const question: TokenCountQuestion = { questionId, replyChannel: this.#replyChannel, request };
     const answered = new Promise<Answer | null>((resolve) => this.#waiting.set(questionId, resolve));
     const giveUp = setTimeout(() => this.#waiting.get(questionId)?.(null), ANSWER_TIMEOUT_MS);
     try {
-      const listening = await this.#redis.publish(tokenCountChannel(model), JSON.stringify(question));
+      const listening = await this.#redis.publish(tokenCountChannel(workerId), JSON.stringify(question));
       const answer = listening === 0 ? null : await answered;
-      if (answer?.refusal != null) throw new QuernError("invalid_request", answer.refusal, { param });
+      if (answer?.refusal != null) {
+        const { code, message, param } = answer.refusal;
+        throw new QuernError(code as ErrorCode, message, param === null ? {} : { param });
+      }
       return answer?.tokens ?? null;
     } finally {
       clearTimeout(giveUp);

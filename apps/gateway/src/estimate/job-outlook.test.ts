@@ -64,6 +64,7 @@ async function serve(changes: { state?: WorkerState; rates?: WorkerRates | null;
     busy: 0,
     state: "ready",
     reservedSlots: 0,
+    batchSlots: null,
     rates: RATES,
     calibration: UNCALIBRATED,
     startedAtMs: 1,
@@ -79,6 +80,7 @@ async function serve(changes: { state?: WorkerState; rates?: WorkerRates | null;
       contextTokens: 2_048,
       thinking: "never",
       fileBytes: 1,
+      maxTokenBytes: null,
     },
     ...changes,
   };

@@ -84,6 +84,7 @@ function registrationOf(model: string, slots: number): WorkerRegistration {
     startedAtMs: Date.now(),
     lastSeenAtMs: Date.now(),
     reservedSlots: 0,
+    batchSlots: null,
     rates: null,
     calibration: UNCALIBRATED,
     description: {
@@ -97,6 +98,7 @@ function registrationOf(model: string, slots: number): WorkerRegistration {
       contextTokens: 4_096,
       thinking: "never",
       fileBytes: 1,
+      maxTokenBytes: null,
     },
   };
 }

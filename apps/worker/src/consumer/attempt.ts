@@ -1,11 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { FinishReason, Usage } from "@quern/shared/contract/generation";
-import {
-  isEmbeddingRequest,
-  type JobError,
-  type JobRecord,
-  type JobResult,
-} from "@quern/shared/contract/job";
+import type { JobError, JobRecord, JobResult } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
@@ -22,10 +17,12 @@ import type { Redis } from "ioredis";
 import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import { toJobError } from "../protocol/job-error.ts";
 import { type PublishedChoice, partialAnswer, publishedChoices } from "../protocol/published-choice.ts";
-import { EngineDied, type EngineProcess } from "../supervise/engine-process.ts";
+import { EngineDied } from "../supervise/engine-process.ts";
+import { PreparerDied } from "../supervise/preparation-lane.ts";
 import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
+import type { Inference } from "./inference.ts";
 import type { StopReason } from "./running-jobs.ts";
 
 /** How an attempt ended. `queued`, `suspect`: the job waits for its next attempt, among the others or to run alone. */
@@ -34,11 +31,11 @@ export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
 /** What the engine gave for a request, whole or cut off. */
 export type Answer = Generated | Embedded;
 
-interface Said {
+interface PartialResult {
   usage: Usage | null;
   result: JobResult | null;
 }
-const NOTHING_SAID: Said = { usage: null, result: null };
+const NO_RESULT: PartialResult = { usage: null, result: null };
 
 export interface AttemptOutcome {
   end: AttemptEnd;
@@ -51,72 +48,57 @@ export interface AttemptOptions {
   record: JobRecord;
   /** The number of the last event of the job's stream when this attempt began. */
   lastSeq: number;
-  engine: EngineProcess;
+  /** Prepares the request and runs it in an engine. */
+  inference: Inference;
   retentionSeconds: number;
   traceparent: string | null;
   /** Aborted with a StopReason. */
   stop: AbortController;
 }
 
+/** What happens to a job with the end of an attempt; `drop`: another attempt owns the job. */
+type Disposition = { commit: TerminalState } | { handBack: HandBackReason } | "drop";
+
+/** Why inference ended without a whole answer; each has one disposition. */
+type Interruption = StopReason | CrashVerdict | "refused";
+
+const DISPOSITIONS: Record<Interruption, Disposition> = {
+  cancelled: { commit: "cancelled" },
+  expired: { commit: "expired" },
+  parked: { handBack: "parked" },
+  draining: { handBack: "given_back" },
+  gap: { handBack: "given_back" },
+  lost: "drop",
+  bystander: { handBack: "given_back" },
+  again: { handBack: "crashed" },
+  suspect: { handBack: "suspected" },
+  culprit: { commit: "failed" },
+  refused: { commit: "failed" },
+};
+
+/** What an attempt came to before anything of its end is written. */
+type Ending =
+  | { kind: "answered"; answer: Answer }
+  /** `answer`: what the engine gave until then; null: nothing, or it died. */
+  | { kind: "interrupted"; by: Interruption; answer: Answer | null; error: JobError | null };
+
 /**
- * One attempt at a claimed job, from its request to its commit:
- *
- * It goes on behind what earlier attempts have published.
- *
- *   engine ──ended──▶ commit completed            stopped: cancelled ▶ commit cancelled, with what there is
- *     │  └──refused──▶ commit failed                       expired   ▶ commit expired, with what there is
- *     │                                                    draining, parked, gap ▶ hand back
- *     └──died───────▶ hand back, the culprit: commit failed          lost ▶ nothing
- *
- * Everything it writes carries its epoch, so Redis turns it away once another attempt owns the job.
+ * One attempt at a claimed job, from its request to its commit. It resumes behind what earlier attempts have published.
+ * Everything it writes carries its epoch: Redis refuses it once another attempt owns the job.
  */
 export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcome> {
-  const { redis, record, lastSeq, engine, traceparent, stop } = options;
+  const { redis, record, lastSeq, stop } = options;
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, (reply) =>
     stop.abort(STOP_AFTER[reply]),
   );
-  const { id, request, tenant } = record;
-  const published = record.attempt === 1 ? [] : await readPublished(redis, id);
-  let answer: Answer;
-  try {
-    answer = isEmbeddingRequest(request)
-      ? await engine.embed({ id, request, traceparent }, stop.signal)
-      : await engine.generate(
-          {
-            id,
-            class: record.class,
-            isFollowed: record.line === null,
-            request,
-            traceparent,
-            tenant,
-            published,
-          },
-          { deltas: (deltas) => publisher.push(deltas), restarted: () => publisher.restart() },
-          stop.signal,
-        );
-  } catch (error) {
-    if (!(error instanceof EngineDied))
-      return commitEnd(options, publisher, "failed", null, toJobError(error));
-    const { reason } = stop.signal;
-    if (reason === "cancelled" || reason === "expired") return commitUnfinished(options, publisher, reason);
-    const verdict = crashVerdict(id, record.crashes, error);
-    if (verdict !== "culprit") return handBack(options, publisher, BECAUSE[verdict], null);
-    return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
-  }
-  if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
-  switch (stop.signal.reason as StopReason) {
-    case "cancelled":
-      return commitEnd(options, publisher, "cancelled", answer, null);
-    case "expired":
-      return commitEnd(options, publisher, "expired", answer, null);
-    case "parked":
-      return handBack(options, publisher, "parked", answer);
-    case "draining":
-    case "gap":
-      return handBack(options, publisher, "given_back", answer);
-    case "lost":
-      return { end: "lost", answer, error: null };
-  }
+  const ending = await infer(options, publisher);
+  if (ending.kind === "answered") return commitEnd(options, publisher, "completed", ending.answer, null);
+  const { answer, error } = ending;
+  const disposition = DISPOSITIONS[ending.by];
+  if (disposition === "drop") return { end: "lost", answer, error: null };
+  if ("handBack" in disposition) return handBack(options, publisher, disposition.handBack, answer);
+  if (answer === null && error === null) return commitUnfinished(options, publisher, disposition.commit);
+  return commitEnd(options, publisher, disposition.commit, answer, error);
 }
 
 const STOP_AFTER: Record<Exclude<AppendReply, "ok">, StopReason> = {
@@ -125,11 +107,43 @@ const STOP_AFTER: Record<Exclude<AppendReply, "ok">, StopReason> = {
   gap: "gap",
 };
 
-const BECAUSE: Record<Exclude<CrashVerdict, "culprit">, HandBackReason> = {
-  bystander: "given_back",
-  again: "crashed",
-  suspect: "suspected",
-};
+async function infer(options: AttemptOptions, publisher: EventPublisher): Promise<Ending> {
+  const { redis, record, inference, traceparent, stop } = options;
+  const stopped = (answer: Answer | null): Ending => {
+    return { kind: "interrupted", by: stop.signal.reason as StopReason, answer, error: null };
+  };
+  const published = record.attempt === 1 ? [] : await readPublished(redis, record.id);
+  try {
+    const listener = {
+      deltas: (deltas: Parameters<EventPublisher["push"]>[0]) => publisher.push(deltas),
+      restarted: () => publisher.restart(),
+    };
+    const answer = await inference.run({ record, published, traceparent }, listener, stop.signal);
+    if (answer === null) return { kind: "interrupted", by: "bystander", answer: null, error: null };
+    return isWhole(answer) ? { kind: "answered", answer } : stopped(answer);
+  } catch (error) {
+    if (error instanceof EngineDied || error instanceof PreparerDied) {
+      const { reason } = stop.signal;
+      if (reason === "cancelled" || reason === "expired") return stopped(null);
+      const by = crashVerdict(record.id, record.crashes, deathOf(record.id, error));
+      return {
+        kind: "interrupted",
+        by,
+        answer: null,
+        error: by === "culprit" ? crashedTooOften(error.message) : null,
+      };
+    }
+    // A request that was stopped while it still waited rejects with the reason of its stop.
+    if (stop.signal.aborted && error === stop.signal.reason) return stopped(null);
+    return { kind: "interrupted", by: "refused", answer: null, error: toJobError(error) };
+  }
+}
+
+/** A preparer works on one request at a time: its death is laid to that one alone. */
+function deathOf(jobId: string, error: EngineDied | PreparerDied): Pick<EngineDied, "how" | "atWork"> {
+  if (error instanceof EngineDied) return error;
+  return { how: "crashed", atWork: new Set([jobId]) };
+}
 
 /** Ends a job that is not run at all: it was cancelled while it waited, has crashed its engine too often, or is overdue. */
 export function commitWithoutRunning(
@@ -148,7 +162,7 @@ async function commitEnd(
   state: TerminalState,
   answer: Answer | null,
   error: JobError | null,
-  { usage, result }: Said = answer ?? NOTHING_SAID,
+  { usage, result }: PartialResult = answer ?? NO_RESULT,
 ): Promise<AttemptOutcome> {
   const finishReason = finishReasonOf(result);
   const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
@@ -162,7 +176,7 @@ async function commitEnd(
   return { end: reply === "committed" || reply === state ? state : "lost", answer, error };
 }
 
-/** Redis has lost what the attempt published before these: the next one goes on from what is there, and ends the job then. */
+/** Redis has lost what the attempt published before these: the next one resumes from what is there, and ends the job then. */
 async function handBackBehindGap(
   { redis, record }: Pick<AttemptOptions, "redis" | "record">,
   events: SequencedEvent[],
@@ -173,16 +187,16 @@ async function handBackBehindGap(
   return { end: record.suspectSinceMs === null ? "queued" : "suspect", answer: null, error: null };
 }
 
-/** Ends a job whose engine gave no answer in the end: its result is what callers were told. */
+/** Ends a job for which the engine gave no answer in the end: its result is what was published. */
 async function commitUnfinished(
   options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
   publisher: EventPublisher,
-  state: "cancelled" | "expired",
+  state: TerminalState,
 ): Promise<AttemptOutcome> {
-  return commitEnd(options, publisher, state, null, null, await saidSoFar(options, publisher));
+  return commitEnd(options, publisher, state, null, null, await publishedSoFar(options, publisher));
 }
 
-/** With all that was said, for the next attempt to go on behind it. `answer` null: the engine died. */
+/** With all that was generated, for the next attempt to resume behind it. `answer` null: the engine died, or never had the job. */
 async function handBack(
   options: AttemptOptions,
   publisher: EventPublisher,
@@ -190,7 +204,7 @@ async function handBack(
   answer: Answer | null,
 ): Promise<AttemptOutcome> {
   const { redis, record } = options;
-  const { usage, result } = answer ?? (await saidSoFar(options, publisher));
+  const { usage, result } = answer ?? (await publishedSoFar(options, publisher));
   const said = { because, usage, result, events: await publisher.finish([]) };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
@@ -199,11 +213,11 @@ async function handBack(
   return { end: isSuspect ? "suspect" : "queued", answer: null, error: null };
 }
 
-/** What the stream tells, and what is about to be written to it. */
-async function saidSoFar(
+/** What the stream holds, and what is about to be written to it. */
+async function publishedSoFar(
   { redis, record }: Pick<AttemptOptions, "redis" | "record">,
   publisher: EventPublisher,
-): Promise<Said> {
+): Promise<PartialResult> {
   return partialAnswer(await readPublished(redis, record.id, await publisher.finish([])));
 }
 

@@ -1,17 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { QueueName } from "@quern/shared/contract/job";
+import type { JobRecord, QueueName } from "@quern/shared/contract/job";
+import { aborted } from "@quern/shared/process/aborted";
 import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
-import { claimJob, readJobDemand } from "@quern/shared/redis/job-store";
+import { type Claim, claimJob, readJobDemand } from "@quern/shared/redis/job-store";
 import { settleEnded } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
 import type { WorkerEvents } from "../events.ts";
+import type { EntryOrder, Occupancy } from "../protocol/entry-order.ts";
+import { toJobError } from "../protocol/job-error.ts";
 import type { JobMeasurements } from "../rates/job-measurements.ts";
 import { AheadRule } from "../slots/ahead-rule.ts";
 import type { Hold, PoolJob, SlotPool } from "../slots/slot-pool.ts";
 import type { EngineSupervisor } from "../supervise/engine-supervisor.ts";
-import { type AttemptEnd, commitWithoutRunning, runAttempt } from "./attempt.ts";
+import type { Preparation } from "../supervise/preparation.ts";
+import { type AttemptEnd, type AttemptOutcome, commitWithoutRunning, runAttempt } from "./attempt.ts";
 import { MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
+import { Inference } from "./inference.ts";
 import { startAttemptSpans } from "./job-spans.ts";
 import { type Lease, LeaseQueue } from "./lease-queue.ts";
 import type { RunningJobs, StopReason } from "./running-jobs.ts";
@@ -37,6 +42,9 @@ export interface JobConsumerOptions {
   suspectPatienceMs: number;
   retentionSeconds: number;
   engines: EngineSupervisor;
+  preparation: Preparation;
+  /** Tenants of one scope may reuse each other's prompt caches. */
+  cacheScopeOf: (tenant: string) => string;
   runningJobs: RunningJobs;
   events: WorkerEvents;
   measurements: JobMeasurements;
@@ -94,6 +102,11 @@ export class JobConsumer {
 
   release(reason: Hold): void {
     this.#change(() => this.#options.pool.release(reason));
+  }
+
+  /** What the engine reports of its slots. */
+  observe(occupancy: Occupancy): void {
+    this.#change(() => this.#options.pool.observe(occupancy));
   }
 
   /**
@@ -181,9 +194,8 @@ export class JobConsumer {
 
   /** How the attempt ended; `gone` when nothing of the job is left. */
   async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptEnd | "gone"> {
-    const { redis, workerId, engines, retentionSeconds, events, measurements } = this.#options;
-    const engine = engines.current;
-    if (engine === null) return "queued";
+    const { redis, workerId, engines, retentionSeconds } = this.#options;
+    if (engines.current === null) return "queued";
 
     const company = job.queue === "suspects" ? "alone" : "shared";
     const claim = await claimJob(redis, job.id, Date.now(), { workerId, company });
@@ -195,29 +207,79 @@ export class JobConsumer {
       await this.#broke(job.id, claim.fault);
       return end;
     }
-    const { record, lastSeq } = claim;
+    return this.#attemptClaimed(job, claim, stop);
+  }
+
+  async #attemptClaimed(
+    job: PoolJob,
+    { record, lastSeq }: Extract<Claim, { kind: "claimed" }>,
+    stop: AbortController,
+  ): Promise<AttemptEnd> {
+    const { redis, retentionSeconds, events, measurements } = this.#options;
     const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());
-    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES || isOverdue(record);
-    const { traceparent } = spans;
-    const attempt = { redis, record, lastSeq, engine, retentionSeconds, traceparent, stop };
+    const ended = (outcome: AttemptOutcome) => {
+      measured.end(outcome, this.#load());
+      spans.end(outcome);
+      events.attemptEnded(record, outcome, Date.now());
+    };
+    const attempt = {
+      redis,
+      record,
+      lastSeq,
+      inference: this.#inferenceOf(job),
+      retentionSeconds,
+      traceparent: spans.traceparent,
+      stop,
+    };
     using _deadline = stopAtDeadline(record, stop);
-    const outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
-    const { end } = outcome;
-    // A line's end says all by itself. For others it is best effort: an entry that stays drops out when it is due.
+    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES || isOverdue(record);
+    let outcome: AttemptOutcome;
+    try {
+      outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
+    } catch (error) {
+      // The job is tried again. What is known of this attempt must not be lost: now it is needed.
+      ended({ end: "queued", answer: null, error: toJobError(error) });
+      throw error;
+    }
+    await this.#settle(record, outcome);
+    ended(outcome);
+    return outcome.end;
+  }
+
+  async #settle(record: JobRecord, { end, answer }: AttemptOutcome): Promise<void> {
+    const { redis, events } = this.#options;
+    // A line's end is settled by its commit. For other jobs this is best effort: a deadline that stays drops out when it
+    // is due, and a scheduler finds the job that stays unsettled.
     if (end !== "queued" && end !== "suspect" && end !== "lost" && record.line === null) {
       await dropDeadline(redis, record).catch(events.redisError);
-      // Likewise: a scheduler finds the job that stays unsettled.
       await settleEnded(redis, record).catch(events.redisError);
     }
-    const timings = outcome.answer?.timings;
-    if (record.class === "batch" && timings !== undefined) {
-      this.#ahead.ended(timings.endedAtMs - timings.slotAtMs);
+    if (record.class === "batch" && answer !== null) {
+      this.#ahead.ended(answer.timings.endedAtMs - answer.timings.slotAtMs);
     }
-    measured.end(outcome, this.#load());
-    spans.end(outcome);
-    events.attemptEnded(record, outcome, Date.now());
-    return end;
+  }
+
+  #inferenceOf(job: PoolJob): Inference {
+    const { pool, preparation, engines, cacheScopeOf } = this.#options;
+    const setAside = () => this.#change(() => pool.setAside(job));
+    const enter = (signal: AbortSignal) => this.#enter(job, signal);
+    return new Inference({ preparation, engines, cacheScopeOf, place: { setAside, enter } });
+  }
+
+  /** At once, unless the job was set aside: then as soon as there is room for it again. */
+  async #enter(job: PoolJob, signal: AbortSignal): Promise<EntryOrder> {
+    const { pool } = this.#options;
+    const stopped = aborted(signal);
+    for (;;) {
+      signal.throwIfAborted();
+      const decision = pool.reenter(job);
+      if (decision.kind === "admit") {
+        this.#park(decision.park);
+        return pool.orderOf(job);
+      }
+      await Promise.race([this.#poolChanged.promise, stopped]);
+    }
   }
 
   /** The share of slots that have a job, this one's included. */

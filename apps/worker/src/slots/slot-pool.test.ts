@@ -1,6 +1,6 @@
 import type { QueueName } from "@quern/shared/contract/job";
 import { expect, test } from "vitest";
-import { MAX_EMBEDDING_JOBS, MAX_PARKS, type PoolJob, SlotPool } from "./slot-pool.ts";
+import { MAX_EMBEDDING_JOBS, MAX_PARKS, MAX_SET_ASIDE, type PoolJob, SlotPool } from "./slot-pool.ts";
 
 let nextId = 1;
 function job(queue: QueueName, changes: Partial<PoolJob> = {}): PoolJob {
@@ -9,12 +9,17 @@ function job(queue: QueueName, changes: Partial<PoolJob> = {}): PoolJob {
 const interactive = (changes?: Partial<PoolJob>) => job("interactive", changes);
 const batch = (changes?: Partial<PoolJob>) => job("batch", changes);
 
-/** A pool in which these jobs run. */
+/** A pool in which these jobs have a place. */
 function poolOf(slots: number, running: PoolJob[], reservedSlots = 0): SlotPool {
   const pool = new SlotPool({ slots, reservedSlots });
   for (const one of running) expect(pool.decide(one)).toEqual({ kind: "admit", park: [] });
   return pool;
 }
+/** What an engine reports that has these jobs in its slots, and those behind them. */
+const occupied = (slots: (PoolJob | null)[], waiting: PoolJob[] = []) => ({
+  slots: slots.map((one) => one?.id ?? null),
+  waiting: waiting.map(({ id }) => id),
+});
 const WAIT = { kind: "wait" };
 const parks = (...park: PoolJob[]) => ({ kind: "admit", park });
 
@@ -92,8 +97,112 @@ test("who waits ahead has no slot to give, until it has got one", () => {
   expect(pool.decide(two)).toEqual(parks(old));
   expect(pool.decide(interactive())).toEqual(WAIT);
   for (const gone of [young, old, one]) pool.leave(gone);
-  // The next one has its slot now.
+  pool.observe(occupied([next, two]));
   expect(pool.decide(interactive())).toEqual(parks(next));
+});
+
+test("a choice that has ended frees its slot, before the job's other choices have", () => {
+  const many = interactive({ slots: 3 });
+  const pool = poolOf(4, [many], 1);
+  expect(pool.decide(batch())).toEqual(WAIT);
+  pool.observe(occupied([many, many, many, null]));
+  expect(pool.decide(batch())).toEqual(WAIT);
+  pool.observe(occupied([null, many, null, null]));
+  expect(pool.decide(batch())).toEqual(parks());
+  expect(pool.busySlots).toBe(2);
+});
+
+test("a job that the engine has finished with holds no slot while its end is written", () => {
+  const done = interactive();
+  const pool = poolOf(1, [done]);
+  pool.observe(occupied([done]));
+  expect(pool.mayFetch("interactive")).toBe(false);
+  pool.observe(occupied([null]));
+  expect(pool.decide(interactive())).toEqual(parks());
+  // It is still there for a suspect, which needs an engine without any trace of others.
+  expect(pool.isEmpty).toBe(false);
+});
+
+test("a job on its way into the engine keeps its slot, whatever older reports say", () => {
+  const coming = interactive();
+  const pool = poolOf(1, [coming]);
+  pool.observe(occupied([null]));
+  expect(pool.decide(interactive())).toEqual(WAIT);
+});
+
+test("choices that wait in the engine count, so that no other job is put behind them", () => {
+  const many = interactive({ slots: 4 });
+  const pool = poolOf(2, [many]);
+  pool.observe(occupied([many, many], [many, many]));
+  expect(pool.decide(interactive())).toEqual(WAIT);
+  pool.observe(occupied([many, null]));
+  expect(pool.decide(interactive())).toEqual(parks());
+});
+
+test("the order that a job carries into the engine is the pool's: interactive first, batch leaves the reserve", () => {
+  const pool = new SlotPool({ slots: 4, reservedSlots: 1 });
+  expect(pool.orderOf(interactive())).toEqual({ rank: 0, leaveFree: 0 });
+  expect(pool.orderOf(batch())).toEqual({ rank: 1, leaveFree: 1 });
+  expect(pool.orderOf(job("suspects"))).toEqual({ rank: 0, leaveFree: 0 });
+});
+
+test("a job whose preparation takes long gives its slot to others, and gets one again when it is prepared", () => {
+  const long = interactive();
+  const pool = poolOf(1, [long]);
+  pool.setAside(long);
+  const other = interactive();
+  expect(pool.decide(other)).toEqual(parks());
+  expect(pool.reenter(long)).toEqual(WAIT);
+  // It was there first: the next job of its queue is not fetched.
+  pool.heard("suspects", "quiet");
+  pool.leave(other);
+  expect(pool.mayFetch("interactive")).toBe(false);
+  expect(pool.reenter(long)).toEqual(parks());
+  expect(pool.decide(interactive())).toEqual(WAIT);
+});
+
+test("a prepared batch job keeps no interactive job waiting", () => {
+  const long = batch();
+  const pool = poolOf(1, [long]);
+  pool.setAside(long);
+  const other = batch();
+  expect(pool.decide(other)).toEqual(parks());
+  expect(pool.reenter(long)).toEqual(WAIT);
+  expect(pool.decide(interactive())).toEqual(parks(other));
+});
+
+test("a job that was not set aside is in already, and a bound holds for those that are", () => {
+  const quick = interactive();
+  const pool = poolOf(4, [quick]);
+  expect(pool.reenter(quick)).toEqual(parks());
+  pool.heard("suspects", "quiet");
+  for (let i = 0; i < MAX_SET_ASIDE; i++) {
+    expect(pool.mayFetch("interactive")).toBe(true);
+    const long = interactive();
+    pool.decide(long);
+    pool.setAside(long);
+  }
+  expect(pool.mayFetch("interactive")).toBe(false);
+});
+
+test("a suspect that takes long to prepare keeps its engine to itself", () => {
+  const suspect = job("suspects");
+  const pool = poolOf(2, [suspect]);
+  pool.setAside(suspect);
+  expect(pool.decide(interactive())).toEqual(WAIT);
+  expect(pool.reenter(suspect)).toEqual(parks());
+});
+
+test("a job that was set aside finishes where room is made for a suspect, and waits while the engine is down", () => {
+  const long = interactive();
+  const pool = poolOf(2, [long]);
+  pool.setAside(long);
+  expect(pool.clear()).toEqual([]);
+  pool.hold("engine_down");
+  expect(pool.reenter(long)).toEqual(WAIT);
+  pool.release("engine_down");
+  pool.hold("draining");
+  expect(pool.reenter(long)).toEqual(parks());
 });
 
 test("a worker that makes room for a suspect sends those away that wait ahead, too", () => {

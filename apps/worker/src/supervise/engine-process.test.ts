@@ -3,15 +3,15 @@ import { join } from "node:path";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineOptions } from "../engines/llama/engine-options.fixture.ts";
-import { engineRequest } from "../engines/llama/engine-request.fixture.ts";
-import type { EngineOptions, Generated } from "../protocol/engine-messages.ts";
-import { EngineDied, EngineProcess } from "./engine-process.ts";
+import { engineOptions } from "../model-options.fixture.ts";
+import { engineRequest, PreparedEngine } from "../prepared-engine.fixture.ts";
+import type { Generated } from "../protocol/engine-messages.ts";
+import { EngineDied } from "./engine-process.ts";
 
 const models = join(import.meta.dirname, "..", "..", "..", "..", "models");
 const never = new AbortController().signal;
 
-function optionsFor(fileName: string, slots: number): EngineOptions {
+function optionsFor(fileName: string, slots: number) {
   return engineOptions(join(models, fileName), { slots, contextTokens: 1024, thinking: "optional" });
 }
 
@@ -20,7 +20,7 @@ function ask(question: string, changes: Partial<GenerationRequest> = {}): Genera
 }
 
 let nextId = 1;
-function generate(engine: EngineProcess, request: GenerationRequest, signal = never) {
+function generate(engine: PreparedEngine, request: GenerationRequest, signal = never) {
   const deltas: object[] = [];
   const id = `job_${nextId++}`;
   const done = engine.generate(
@@ -32,9 +32,9 @@ function generate(engine: EngineProcess, request: GenerationRequest, signal = ne
 }
 
 describe("the dense demo model", () => {
-  let engine: EngineProcess;
+  let engine: PreparedEngine;
   beforeAll(async () => {
-    engine = await EngineProcess.start(optionsFor("tiny-qwen3-q8_0.gguf", 8), never);
+    engine = await PreparedEngine.start(optionsFor("tiny-qwen3-q8_0.gguf", 8));
   });
   afterAll(() => engine.close());
 
@@ -53,7 +53,7 @@ describe("the dense demo model", () => {
     expect(result.text).toBe("The capital of France is Paris.");
     expect(result.reasoning).toContain("France");
     expect(result.finishReason).toBe("stop");
-    expect(usage.promptTokens).toBe(await engine.countPromptTokens(ask("What is the capital of France?")));
+    expect(usage.promptTokens).toBe(engine.countPromptTokens(ask("What is the capital of France?")));
     expect(usage.reasoningTokens).toBeGreaterThan(3);
     expect(usage.completionTokens).toBeGreaterThan(usage.reasoningTokens);
     const joined = (key: "text" | "reasoning") =>
@@ -93,9 +93,9 @@ describe("the dense demo model", () => {
     expect(other.result.text).not.toBe(first.result.text);
   });
 
-  test("text cannot end its own turn: control tokens in a message are plain characters", async () => {
-    const tokens = await engine.countPromptTokens(ask("a<|im_end|>b"));
-    expect(tokens).toBeGreaterThan((await engine.countPromptTokens(ask("ab"))) + 3);
+  test("text cannot end its own turn: control tokens in a message are plain characters", () => {
+    const tokens = engine.countPromptTokens(ask("a<|im_end|>b"));
+    expect(tokens).toBeGreaterThan(engine.countPromptTokens(ask("ab")) + 3);
   });
 
   test("a cancelled generation ends at once with what it had, and frees its slot", async () => {
@@ -131,7 +131,7 @@ describe("the dense demo model", () => {
 
 test("the MoE demo model answers, says how many experts it has, and fills a slot to its last token", async () => {
   const options = { ...optionsFor("tiny-qwen3moe-q8_0.gguf", 2), contextTokens: 64 };
-  const engine = await EngineProcess.start(options, never);
+  const engine = await PreparedEngine.start(options);
   try {
     expect(engine.facts).toMatchObject({ architecture: "qwen3moe", experts: { total: 4, used: 2 } });
     const { result } = await generate(engine, ask("What is the capital of France?")).done;
@@ -145,7 +145,7 @@ test("the MoE demo model answers, says how many experts it has, and fills a slot
 });
 
 test("a killed engine rejects what it ran, and says what it died of", async () => {
-  const engine = await EngineProcess.start(optionsFor("tiny-qwen3-q8_0.gguf", 2), never);
+  const engine = await PreparedEngine.start(optionsFor("tiny-qwen3-q8_0.gguf", 2));
   const { done } = generate(engine, ask("Tell me a story about a fox.", { sampling: { temperature: 2 } }));
   process.kill(engine.pid, "SIGKILL");
   await expect(done).rejects.toThrow(EngineDied);

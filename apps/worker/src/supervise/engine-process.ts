@@ -1,48 +1,60 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
-import type { JobError } from "@quern/shared/contract/job";
-import type { PromptRequest } from "../prepare/prompt/prompt-template.ts";
+import { QuernError } from "@quern/shared/contract/errors";
 import type { Delta } from "../protocol/delta.ts";
 import type {
   Embedded,
   EmbeddingCommand,
   EngineCommand,
-  EngineOptions,
   EngineReport,
   EngineRequest,
   Generated,
   GenerationEvent,
-  InputsRequest,
-  LoadedModelFacts,
 } from "../protocol/engine-messages.ts";
+import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-options.ts";
+import type { Occupancy } from "../protocol/entry-order.ts";
+import { type ChildExit, forkChild, type OwnedChild } from "./child.ts";
+import { fromJobError } from "./job-faults.ts";
 import { explainLoadDeath } from "./load-death.ts";
+import { CHECK_INTERVAL_MS, DEFAULT_STEP_TIMEOUT_MS, Watchdog, type WorkKind } from "./watchdog.ts";
 
-const ENGINE_MAIN = new URL("../engines/llama/main.ts", import.meta.url);
+const ENGINE_MAINS = {
+  llama: new URL("../engines/llama/main.ts", import.meta.url),
+  scripted: new URL("../engines/scripted/main.ts", import.meta.url),
+};
+/** `scripted`: an engine without a model, for tests and benchmarks. */
+export type EngineName = keyof typeof ENGINE_MAINS;
 
-/** Enough of what a dying child wrote to name its assertion. */
-const KEPT_OUTPUT_CHARACTERS = 2_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 
-/** What a child is given beside its options. */
+/** How an engine child is started and watched. */
 export interface ChildSettings {
+  engine: EngineName;
   /** null: this process's own. */
   environment: NodeJS.ProcessEnv | null;
   loadTimeoutMs: number;
+  /** An engine with pending work that ends no step for this long is killed; a step that it announced as long gets more. */
+  stepTimeoutMs: number;
 }
 
 /** Long enough for the largest models from a slow disk. */
 export const DEFAULT_LOAD_TIMEOUT_MS = 600_000;
-const DEFAULT_CHILD: ChildSettings = { environment: null, loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS };
+export const DEFAULT_CHILD: ChildSettings = {
+  engine: "llama",
+  environment: null,
+  loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS,
+  stepTimeoutMs: DEFAULT_STEP_TIMEOUT_MS,
+};
 
-/** How a child ended: `killed` by somebody else (SIGKILL: an operator, or the system for want of memory), or `crashed` by itself. */
-export type EngineEnd = "killed" | "crashed";
+/**
+ * How a child ended: `killed` from outside (SIGKILL: an operator, or the system for want of memory), `hung` and killed by
+ * the watchdog, or `crashed` by itself.
+ */
+export type EngineEnd = "killed" | "crashed" | "hung";
 
 /** The child died under this request. What it gave so far is published; the request may be tried again. */
 export class EngineDied extends Error {
   override name = "EngineDied";
   readonly how: EngineEnd;
-  /** The requests that it was at work on: those in its slots, and those for vectors. The others still waited. */
+  /** The requests that held a slot, and those for vectors. The others still waited. */
   readonly atWork: ReadonlySet<string>;
 
   constructor(message: string, how: EngineEnd = "crashed", atWork: Iterable<string> = []) {
@@ -52,24 +64,23 @@ export class EngineDied extends Error {
   }
 }
 
-interface Pending<Value> {
-  resolve: (value: Value) => void;
-  reject: (error: Error) => void;
-}
-
-/** Hears of a request while it runs. */
+/** What is told of a request while it runs. */
 export interface RequestListener {
   deltas: (deltas: Delta[]) => void;
   /** What was published before is void: the deltas begin anew. */
   restarted: () => void;
 }
 
-const NOBODY: RequestListener = { deltas: () => {}, restarted: () => {} };
+const NO_LISTENER: RequestListener = { deltas: () => {}, restarted: () => {} };
 
-interface PendingRequest extends Pending<Generated | Embedded> {
-  type: "generate" | "embed";
+interface PendingRequest {
+  kind: WorkKind;
   listener: RequestListener;
+  resolve: (value: Generated | Embedded) => void;
+  reject: (error: Error) => void;
 }
+
+type RequestCommand = Extract<EngineCommand, { type: "generate" | "embed" }>;
 
 /**
  * One engine child from fork to exit, seen from the worker. It is loaded once and never comes back:
@@ -77,77 +88,82 @@ interface PendingRequest extends Pending<Generated | Embedded> {
  */
 export class EngineProcess {
   readonly facts: LoadedModelFacts;
-  /** Resolves with what it died of, or `null` when it was closed. */
+  /** Resolves with how it ended, for people, or `null` when it was closed. */
   readonly exited: Promise<string | null>;
-  readonly #child: ChildProcess;
+  readonly #child: OwnedChild<EngineCommand, EngineReport>;
   readonly #slots: number;
-  /** In the order in which the child was given them, which is that in which it gives them slots. */
+  readonly #watchdog: Watchdog;
+  readonly #watch: NodeJS.Timeout;
   readonly #requests = new Map<string, PendingRequest>();
-  readonly #counts = new Map<string, Pending<number[]>>();
-  #nextCountId = 1;
+  #occupancy: Occupancy = { slots: [], waiting: [] };
+  #onOccupancy: (occupancy: Occupancy) => void = () => {};
+  /** What the watchdog killed it for. */
+  #hang: string | null = null;
 
   /**
-   * @throws QuernError of `loadModel`'s; also `model_load_failed` for a child that dies while it loads or takes longer
-   * than `loadTimeoutMs`, and `model_does_not_fit` for one that dies for want of memory. No child is left behind.
+   * `warmPrefixes`: tokens of prompts whose caches are there when it is ready.
+   * @throws QuernError when the model can't be loaded; also `model_load_failed` for a child that dies while it loads or
+   * takes longer than `loadTimeoutMs`, and `model_does_not_fit` for one that dies for want of memory. No child is left behind.
    */
   static async start(
     options: EngineOptions,
+    warmPrefixes: number[][],
     signal: AbortSignal,
-    { environment, loadTimeoutMs }: ChildSettings = DEFAULT_CHILD,
+    settings: ChildSettings = DEFAULT_CHILD,
   ): Promise<EngineProcess> {
-    const child = fork(ENGINE_MAIN, {
-      execArgv: [],
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      ...(environment === null ? {} : { env: environment }),
-    });
-    const kill = () => child.kill("SIGKILL");
-    process.once("exit", kill);
-    signal.addEventListener("abort", kill, { once: true });
-    const output = keepOutput(child);
-    const exited = once(child, "exit").then(([code, exitSignal]) => {
-      process.off("exit", kill);
-      return code === 0 ? null : describeDeath(code, exitSignal, output());
-    });
+    const { engine, environment, loadTimeoutMs } = settings;
+    const child = forkChild<EngineCommand, EngineReport>(ENGINE_MAINS[engine], environment);
+    signal.addEventListener("abort", child.kill, { once: true });
     const timeOut = rejectAfter(loadTimeoutMs, options.modelPath);
     try {
-      send(child, { type: "load", options });
+      child.send({ type: "load", options, warmPrefixes });
       const facts = await Promise.race([
         firstReport(child),
-        exited.then((death) => {
-          throw explainLoadDeath(options.modelPath, death ?? "it just ended", output());
+        child.exited.then(({ description }) => {
+          throw explainLoadDeath(options.modelPath, description, child.output());
         }),
         timeOut.rejected,
       ]);
-      return new EngineProcess(child, options.slots, facts, exited);
+      return new EngineProcess(child, options.slots, facts, settings.stepTimeoutMs);
     } catch (error) {
-      kill();
-      await exited;
+      child.kill();
+      await child.exited;
       throw error;
     } finally {
       timeOut.clear();
-      signal.removeEventListener("abort", kill);
+      signal.removeEventListener("abort", child.kill);
     }
   }
 
   private constructor(
-    child: ChildProcess,
+    child: OwnedChild<EngineCommand, EngineReport>,
     slots: number,
     facts: LoadedModelFacts,
-    exited: Promise<string | null>,
+    stepTimeoutMs: number,
   ) {
     this.#child = child;
     this.#slots = slots;
     this.facts = facts;
-    child.on("message", (report: EngineReport) => this.#hear(report));
-    this.exited = exited.then((death) => {
-      const how = death?.startsWith("SIGKILL") ? "killed" : "crashed";
-      this.#rejectAll(new EngineDied(death ?? "the engine was closed", how, this.#atWork()));
+    this.#watchdog = new Watchdog(stepTimeoutMs);
+    this.#watch = setInterval(() => this.#killIfHung(), CHECK_INTERVAL_MS);
+    child.onReport((report) => this.#take(report));
+    this.exited = child.exited.then((exit) => {
+      clearInterval(this.#watch);
+      const death = this.#describe(exit);
+      this.#rejectAll(
+        new EngineDied(death ?? "the engine was closed", this.#howItEnded(exit), this.#atWork()),
+      );
       return death;
     });
   }
 
   get pid(): number {
-    return this.#child.pid as number;
+    return this.#child.pid;
+  }
+
+  /** Called with each change of the occupancy of the slots, from now on. */
+  onOccupancy(listener: (occupancy: Occupancy) => void): void {
+    this.#onOccupancy = listener;
   }
 
   /**
@@ -158,73 +174,62 @@ export class EngineProcess {
     return (await this.#run({ type: "generate", ...request }, listener, signal)) as Generated;
   }
 
-  /** Likewise; what was cancelled has no result. */
+  /** As `generate`; a cancelled request has no result. */
   async embed(request: EmbeddingCommand, signal: AbortSignal): Promise<Embedded> {
-    return (await this.#run({ type: "embed", ...request }, NOBODY, signal)) as Embedded;
+    return (await this.#run({ type: "embed", ...request }, NO_LISTENER, signal)) as Embedded;
+  }
+
+  /** Frees the model and ends the child; what still runs is dropped. A child that does not end is killed. */
+  async close(): Promise<void> {
+    const hardStop = setTimeout(this.#child.kill, CLOSE_TIMEOUT_MS);
+    this.#child.send({ type: "close" });
+    await this.exited;
+    clearTimeout(hardStop);
   }
 
   async #run(
-    command: Extract<EngineCommand, { type: "generate" | "embed" }>,
+    command: RequestCommand,
     listener: RequestListener,
     signal: AbortSignal,
   ): Promise<Generated | Embedded> {
     const { id } = command;
     if (this.#requests.has(id)) throw new Error(`request ${id} runs already`);
-    const cancel = () => send(this.#child, { type: "cancel", id });
+    const kind = command.type === "generate" ? "steps" : "embeddings";
+    const cancel = () => this.#child.send({ type: "cancel", id });
+    this.#watchdog.began(kind);
     try {
       return await new Promise<Generated | Embedded>((resolve, reject) => {
-        this.#requests.set(id, { type: command.type, resolve, reject, listener });
-        if (!send(this.#child, command)) reject(new EngineDied("the engine is gone"));
+        this.#requests.set(id, { kind, resolve, reject, listener });
+        if (!this.#child.send(command)) reject(new EngineDied("the engine is gone"));
         if (signal.aborted) cancel();
         else signal.addEventListener("abort", cancel, { once: true });
       });
     } finally {
+      this.#watchdog.ended(kind);
       signal.removeEventListener("abort", cancel);
       this.#requests.delete(id);
     }
   }
 
-  /** @throws EngineDied, or a QuernError when the template refuses the messages. */
-  async countPromptTokens(request: PromptRequest): Promise<number> {
-    const [tokens = 0] = await this.countTokens(request);
-    return tokens;
-  }
-
-  /** Of the prompt, or of each input. @throws EngineDied, or a QuernError when the model can't read the request. */
-  countTokens(request: PromptRequest | InputsRequest): Promise<number[]> {
-    const id = String(this.#nextCountId++);
-    return new Promise<number[]>((resolve, reject) => {
-      this.#counts.set(id, { resolve, reject });
-      if (!send(this.#child, { type: "count", id, request })) reject(new EngineDied("the engine is gone"));
-    }).finally(() => this.#counts.delete(id));
-  }
-
-  /** Frees the model and ends the child; what still runs is dropped. A child that does not end is killed. */
-  async close(): Promise<void> {
-    const hardStop = setTimeout(() => this.#child.kill("SIGKILL"), CLOSE_TIMEOUT_MS);
-    send(this.#child, { type: "close" });
-    await this.exited;
-    clearTimeout(hardStop);
-  }
-
-  #hear(report: EngineReport): void {
+  #take(report: EngineReport): void {
     switch (report.type) {
       case "stepped":
-        for (const event of report.events) this.#hearRequest(event);
+        this.#watchdog.progressed("steps", report.nextStepMs);
+        if (report.occupancy !== null) this.#occupancy = report.occupancy;
+        for (const event of report.events) this.#takeEvent(event);
+        if (report.occupancy !== null) this.#onOccupancy(report.occupancy);
         return;
-      case "counted":
-        this.#counts.get(report.id)?.resolve(report.tokens);
-        return;
-      case "count_refused":
-        this.#counts.get(report.id)?.reject(fromJobError(report.error));
+      case "embedding":
+        this.#watchdog.progressed("embeddings", null);
+        for (const event of report.events) this.#takeEvent(event);
         return;
       case "loaded":
       case "load_failed":
-        return; // `firstReport` heard it
+        return; // `firstReport` took it
     }
   }
 
-  #hearRequest(event: GenerationEvent): void {
+  #takeEvent(event: GenerationEvent): void {
     const pending = this.#requests.get(event.id);
     if (event.type === "deltas") pending?.listener.deltas(event.deltas);
     else if (event.type === "restarted") pending?.listener.restarted();
@@ -233,20 +238,43 @@ export class EngineProcess {
     else pending?.reject(fromJobError(event.error));
   }
 
-  /** Choices beyond the first may wait behind other requests: rather one too many than one too few. */
+  #killIfHung(): void {
+    const hang = this.#watchdog.check();
+    if (hang === null || this.#hang !== null) return;
+    this.#hang = hang;
+    this.#child.kill();
+  }
+
+  /** null: it was closed. */
+  #describe({ code, description }: ChildExit): string | null {
+    if (this.#hang !== null) return `it hung and was killed: ${this.#hang}`;
+    return code === 0 ? null : description;
+  }
+
+  #howItEnded({ signal }: ChildExit): EngineEnd {
+    if (this.#hang !== null) return "hung";
+    return signal === "SIGKILL" ? "killed" : "crashed";
+  }
+
+  /** A request that ended in the engine, and is not settled here yet, is not at work. */
   #atWork(): string[] {
-    const byType = Map.groupBy(this.#requests, ([, { type }]) => type);
-    const inSlots = (byType.get("generate") ?? []).slice(0, this.#slots);
-    return [...inSlots, ...(byType.get("embed") ?? [])].map(([id]) => id);
+    const byKind = Map.groupBy(this.#requests, ([, { kind }]) => kind);
+    const embeddings = (byKind.get("embeddings") ?? []).map(([id]) => id);
+    const inSlots = new Set(this.#occupancy.slots);
+    const generating = (byKind.get("steps") ?? []).map(([id]) => id);
+    const reported = generating.filter((id) => inSlots.has(id));
+    // A death that comes before the first report of its slots: rather one request too many than none.
+    const atWork = reported.length > 0 ? reported : generating.slice(0, this.#slots);
+    return [...atWork, ...embeddings];
   }
 
   #rejectAll(error: EngineDied): void {
-    for (const pending of [...this.#requests.values(), ...this.#counts.values()]) pending.reject(error);
+    for (const pending of [...this.#requests.values()]) pending.reject(error);
   }
 }
 
-async function firstReport(child: ChildProcess): Promise<LoadedModelFacts> {
-  const [report] = (await once(child, "message")) as [EngineReport];
+async function firstReport(child: OwnedChild<EngineCommand, EngineReport>): Promise<LoadedModelFacts> {
+  const report = await child.next();
   if (report.type === "loaded") return report.facts;
   throw report.type === "load_failed"
     ? fromJobError(report.error)
@@ -265,35 +293,4 @@ function rejectAfter(timeoutMs: number, modelPath: string): { rejected: Promise<
     );
   }, timeoutMs);
   return { rejected: promise, clear: () => clearTimeout(timer) };
-}
-
-/** false when the channel is closed already; the exit says why. */
-function send(child: ChildProcess, command: EngineCommand): boolean {
-  if (!child.connected) return false;
-  // An error means that the child dies at this moment: its exit is reported, and settles what waits.
-  child.send(command, undefined, undefined, () => {});
-  return true;
-}
-
-function fromJobError({ code, message, param }: JobError): QuernError {
-  return new QuernError(code as ErrorCode, message, param === null ? {} : { param });
-}
-
-function keepOutput(child: ChildProcess): () => string {
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding("utf8").on("data", (chunk: string) => {
-      text = (text + chunk).slice(-KEPT_OUTPUT_CHARACTERS);
-    });
-  }
-  return () => text;
-}
-
-/** `GGML_ASSERT(…) failed` when llama.cpp said so, else the last line of its output. */
-function describeDeath(code: number | null, signal: NodeJS.Signals | null, output: string): string {
-  const lines = output.trim().split("\n");
-  const line = lines.find((text) => text.includes("GGML_ASSERT")) ?? lines.at(-1) ?? "";
-  return [signal === null ? `exit code ${code}` : signal, line.trim()]
-    .filter((part) => part !== "")
-    .join(": ");
 }

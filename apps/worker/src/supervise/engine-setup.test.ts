@@ -6,10 +6,10 @@ import { writeLoraAdapter } from "@quern/testing/gguf/lora-adapter";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { writeSplitModel } from "@quern/testing/gguf/split-model";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { engineOptions } from "../engines/llama/engine-options.fixture.ts";
-import { engineRequest } from "../engines/llama/engine-request.fixture.ts";
-import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-messages.ts";
-import { EngineProcess } from "./engine-process.ts";
+import { engineOptions } from "../model-options.fixture.ts";
+import { engineRequest, PreparedEngine } from "../prepared-engine.fixture.ts";
+import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-options.ts";
+import { DEFAULT_CHILD } from "./engine-process.ts";
 import { pinGpu } from "./pin-gpu.ts";
 
 const never = new AbortController().signal;
@@ -27,7 +27,7 @@ afterAll(async () => {
 
 /** What an engine with these options says to a prompt, and what it knows of its model. */
 async function speak(changes: Partial<EngineOptions>): Promise<{ text: string; facts: LoadedModelFacts }> {
-  const engine = await EngineProcess.start(engineOptions(model, changes), never);
+  const engine = await PreparedEngine.start(engineOptions(model, changes));
   try {
     const request = generationRequest({ templateOptions: { enable_thinking: false }, maxTokens: 16 });
     const { result } = await engine.generate(
@@ -91,10 +91,7 @@ test("a split model loads from its first part", async () => {
 
 test("the engine's process sees the one GPU that it is pinned to", async () => {
   const environment = pinGpu("1", { PATH: process.env.PATH }, "linux");
-  const engine = await EngineProcess.start(engineOptions(model), never, {
-    environment,
-    loadTimeoutMs: 60_000,
-  });
+  const engine = await PreparedEngine.start(engineOptions(model), { ...DEFAULT_CHILD, environment });
   try {
     const seen = (await readFile(`/proc/${engine.pid}/environ`, "utf8")).split("\0");
     expect(seen).toEqual(

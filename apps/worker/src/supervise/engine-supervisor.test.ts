@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { until } from "@quern/testing/cluster";
 import { expect, test } from "vitest";
-import { engineOptions } from "../engines/llama/engine-options.fixture.ts";
+import { engineOptions } from "../model-options.fixture.ts";
+import { DEFAULT_CHILD } from "./engine-process.ts";
 import { EngineSupervisor } from "./engine-supervisor.ts";
 
 const model = join(import.meta.dirname, "..", "..", "..", "..", "models", "tiny-qwen3-q8_0.gguf");
-const child = { environment: null, loadTimeoutMs: 60_000 };
 
 test("the fifth death makes it unhealthy, an engine that lives makes it healthy again", async () => {
   const told: string[] = [];
@@ -17,13 +17,21 @@ test("the fifth death makes it unhealthy, an engine that lives makes it healthy 
       kills += 1;
       process.kill(pid, "SIGKILL");
     },
+    occupied: () => {},
     died: () => told.push("died"),
     restartFailed: (error: Error) => told.push(error.message),
     unhealthy: (reason: string) => told.push(`unhealthy: ${reason}`),
     recovered: () => told.push("recovered"),
   };
   const never = new AbortController().signal;
-  const supervisor = await EngineSupervisor.start(engineOptions(model), events, never, child, 500);
+  const supervisor = await EngineSupervisor.start(
+    engineOptions(model),
+    [],
+    events,
+    never,
+    DEFAULT_CHILD,
+    500,
+  );
   try {
     await until(async () => told.includes("recovered"));
   } finally {

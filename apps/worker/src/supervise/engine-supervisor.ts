@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-messages.ts";
+import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-options.ts";
+import type { Occupancy } from "../protocol/entry-order.ts";
 import { CrashWindow } from "./crash-window.ts";
 import { type ChildSettings, EngineProcess } from "./engine-process.ts";
 
@@ -13,6 +14,8 @@ const STABLE_AFTER_MS = 30_000;
 
 export interface EngineSupervisorEvents {
   ready: (engine: EngineProcess) => void;
+  /** Who is in the slots of the running engine now. */
+  occupied: (occupancy: Occupancy) => void;
   died: (pid: number, death: string) => void;
   restartFailed: (error: Error, retryInMs: number) => void;
   /** After a death or a failed restart, when they are too many: `reason` is the last one's. */
@@ -29,6 +32,7 @@ export interface EngineSupervisorEvents {
 export class EngineSupervisor {
   readonly facts: LoadedModelFacts;
   readonly #options: EngineOptions;
+  readonly #warmPrefixes: number[][];
   readonly #child: ChildSettings;
   readonly #events: EngineSupervisorEvents;
   readonly #closing = new AbortController();
@@ -42,25 +46,35 @@ export class EngineSupervisor {
   /** @throws QuernError as `EngineProcess.start` does. An abort of `signal` stops the loading. */
   static async start(
     options: EngineOptions,
+    warmPrefixes: number[][],
     events: EngineSupervisorEvents,
     signal: AbortSignal,
     child: ChildSettings,
     stableAfterMs: number = STABLE_AFTER_MS,
   ): Promise<EngineSupervisor> {
-    const engine = await EngineProcess.start(options, signal, child);
-    const supervisor = new EngineSupervisor(options, child, events, engine.facts, stableAfterMs);
+    const engine = await EngineProcess.start(options, warmPrefixes, signal, child);
+    const supervisor = new EngineSupervisor(
+      options,
+      warmPrefixes,
+      child,
+      events,
+      engine.facts,
+      stableAfterMs,
+    );
     supervisor.#kept = supervisor.#keepRunning(engine);
     return supervisor;
   }
 
   private constructor(
     options: EngineOptions,
+    warmPrefixes: number[][],
     child: ChildSettings,
     events: EngineSupervisorEvents,
     facts: LoadedModelFacts,
     stableAfterMs: number,
   ) {
     this.#options = options;
+    this.#warmPrefixes = warmPrefixes;
     this.#child = child;
     this.#events = events;
     this.facts = facts;
@@ -104,6 +118,7 @@ export class EngineSupervisor {
     while (engine !== null && !this.#closing.signal.aborted) {
       const readyAtMs = performance.now();
       this.#engine = engine;
+      engine.onOccupancy(this.#events.occupied);
       this.#events.ready(engine);
       this.#settleWaiters(engine);
 
@@ -131,7 +146,12 @@ export class EngineSupervisor {
     for (let delayMs = FIRST_RETRY_DELAY_MS; ; delayMs = this.#longer(delayMs)) {
       if (this.#closing.signal.aborted) return null;
       try {
-        return await EngineProcess.start(this.#options, this.#closing.signal, this.#child);
+        return await EngineProcess.start(
+          this.#options,
+          this.#warmPrefixes,
+          this.#closing.signal,
+          this.#child,
+        );
       } catch (error) {
         if (this.#closing.signal.aborted) return null;
         this.#events.restartFailed(error as Error, delayMs);

@@ -14,9 +14,9 @@ import { writeLoraAdapter } from "@quern/testing/gguf/lora-adapter";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineOptions } from "../engines/llama/engine-options.fixture.ts";
-import type { EngineOptions } from "../protocol/engine-messages.ts";
-import { EngineProcess } from "./engine-process.ts";
+import { engineOptions } from "../model-options.fixture.ts";
+import type { EngineOptions } from "../protocol/engine-options.ts";
+import { DEFAULT_CHILD, EngineProcess } from "./engine-process.ts";
 import { explainLoadDeath } from "./load-death.ts";
 
 // Promise: whatever keeps a model from loading is told in one line with its cure, and the worker's own process lives.
@@ -92,7 +92,7 @@ describe("a file that", () => {
   ])("%s", async (name, write, code, message) => {
     const modelPath = join(folder, `${name.replaceAll(" ", "-")}.gguf`);
     await write(modelPath);
-    const error = await failureOf(EngineProcess.start(options({ modelPath }), never));
+    const error = await failureOf(EngineProcess.start(options({ modelPath }), [], never));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect((error as Error).message).toContain(modelPath);
   });
@@ -124,7 +124,7 @@ describe("a LoRA adapter that", () => {
   ])("%s", async (name, write, code, message) => {
     const path = join(folder, `lora-${name.replaceAll(" ", "-")}.gguf`);
     await write(path);
-    const error = await failureOf(EngineProcess.start(options({ loras: [{ path, scale: 1 }] }), never));
+    const error = await failureOf(EngineProcess.start(options({ loras: [{ path, scale: 1 }] }), [], never));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect((error as Error).message).toContain(path);
   });
@@ -132,7 +132,9 @@ describe("a LoRA adapter that", () => {
 
 test("a model that is too large is refused before it is loaded, with the plan and with what fits", async () => {
   // 8 KiB a token: 256 TiB.
-  const error = await failureOf(EngineProcess.start(options({ slots: 256, contextTokens: 2 ** 27 }), never));
+  const error = await failureOf(
+    EngineProcess.start(options({ slots: 256, contextTokens: 2 ** 27 }), [], never),
+  );
   expect(error).toMatchObject({
     code: "model_does_not_fit",
     message: expect.stringMatching(
@@ -143,7 +145,8 @@ test("a model that is too large is refused before it is loaded, with the plan an
 
 test("a GPU that is not there is named", async () => {
   const error = await failureOf(
-    EngineProcess.start(options({ gpu: "99" }), never, {
+    EngineProcess.start(options({ gpu: "99" }), [], never, {
+      ...DEFAULT_CHILD,
       environment: { ...process.env, CUDA_VISIBLE_DEVICES: "99", GGML_VK_VISIBLE_DEVICES: "99" },
       loadTimeoutMs: 60_000,
     }),
@@ -158,7 +161,7 @@ test("a GPU that is not there is named", async () => {
 
 test("a load that takes too long is ended", async () => {
   const error = await failureOf(
-    EngineProcess.start(options(), never, { environment: null, loadTimeoutMs: 1 }),
+    EngineProcess.start(options(), [], never, { ...DEFAULT_CHILD, loadTimeoutMs: 1 }),
   );
   expect(error).toMatchObject({
     code: "model_load_failed",
@@ -167,7 +170,7 @@ test("a load that takes too long is ended", async () => {
 });
 
 test("an engine that is killed while it loads is told of, with the likeliest reason", async () => {
-  const start = EngineProcess.start(options(), never);
+  const start = EngineProcess.start(options(), [], never);
   const failure = failureOf(start);
   const [pid = 0] = await until(async () => {
     const pids = await enginesOfThisProcess();

@@ -14,6 +14,7 @@ const chat: ModelDescription = {
   contextTokens: 1_024,
   thinking: "never",
   fileBytes: 1,
+  maxTokenBytes: null,
 };
 const embedder: ModelDescription = { ...chat, model: "embedder", kind: "embedding" };
 const vectors = (dimensions: number | null) => ({ inputs: ["a"], dimensions, encoding: "float" as const });

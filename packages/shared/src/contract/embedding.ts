@@ -30,7 +30,7 @@ const MAX_TOKENS = 300_000;
  * @throws QuernError `invalid_request` with the limit.
  */
 export function refuseUnboundedVectors(
-  { inputs, dimensions }: Pick<EmbeddingRequest, "inputs" | "dimensions">,
+  { inputs, dimensions }: { inputs: readonly unknown[] } & Pick<EmbeddingRequest, "dimensions">,
   modelDimensions: number,
 ): void {
   if (dimensions !== null && dimensions > modelDimensions) {

@@ -163,9 +163,9 @@ export function workerKey(workerId: string): string {
 /** Hash: model alias → description by the last worker that loaded it. Kept when the workers are gone. */
 export const MODELS_KEY = "quern:models";
 
-/** Pub/Sub: a question to the workers of a model that needs its tokenizer. */
-export function tokenCountChannel(model: string): string {
-  return `quern:count:${model}`;
+/** Pub/Sub: a question to one worker that needs its tokenizer. */
+export function tokenCountChannel(workerId: string): string {
+  return `quern:count:${workerId}`;
 }
 
 /** Pub/Sub: where one gateway hears the answers to its token-count questions. */

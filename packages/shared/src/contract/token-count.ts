@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { embeddingRequestSchema } from "./embedding.ts";
 import { generationRequestSchema } from "./generation.ts";
+import { jobErrorSchema } from "./job.ts";
 
 /**
- * A gateway has no tokenizer. When bytes alone can't tell whether a prompt fits the context, or each of the texts that
- * are to be embedded, it asks a worker of the model, over Pub/Sub; the first answer counts.
+ * A gateway has no tokenizer. When bytes alone can't decide whether a prompt fits the context, or each of the texts that
+ * are to be embedded, it asks one worker of the model, over Pub/Sub.
  */
 export const tokenCountQuestionSchema = z.object({
   questionId: z.string(),
@@ -18,8 +19,8 @@ export type TokenCountQuestion = z.infer<typeof tokenCountQuestionSchema>;
 
 export const tokenCountAnswerSchema = z.object({
   questionId: z.string(),
-  /** Of the prompt, or of each input. null: the model can't read the request; `refusal` says why. */
+  /** Tokens of the prompt, or of each input. null: the model can't take the request; `refusal` says why. */
   tokens: z.array(z.int().nonnegative()).nullable(),
-  refusal: z.string().nullable(),
+  refusal: jobErrorSchema.nullable(),
 });
 export type TokenCountAnswer = z.infer<typeof tokenCountAnswerSchema>;

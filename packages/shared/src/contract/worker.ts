@@ -17,6 +17,8 @@ export const modelDescriptionSchema = z.object({
   contextTokens: z.int().positive(),
   thinking: z.enum(["optional", "always", "never"]),
   fileBytes: z.int().nonnegative(),
+  /** Bytes of the longest token: a text of n bytes has at least n / maxTokenBytes tokens. null: not known. */
+  maxTokenBytes: z.int().positive().nullable().default(null),
 });
 export type ModelDescription = z.infer<typeof modelDescriptionSchema>;
 
@@ -38,6 +40,8 @@ export const workerRegistrationSchema = z.object({
   description: modelDescriptionSchema,
   /** Slots that batch jobs leave free. */
   reservedSlots: z.int().nonnegative().default(0),
+  /** Batch jobs that the worker runs at a time; null: a worker of a release that did not say. */
+  batchSlots: z.int().nonnegative().nullable().default(null),
   /** null: it has completed no job yet, or is of a release that measures otherwise: estimates may be missing, not workers. */
   rates: workerRatesSchema.nullable().default(null).catch(null),
   calibration: calibrationSchema.default(UNCALIBRATED).catch(UNCALIBRATED),

@@ -30,6 +30,7 @@ function registration(id: string, changes: Partial<WorkerRegistration> = {}): Wo
     busy: 0,
     state: "ready",
     reservedSlots: 0,
+    batchSlots: null,
     rates: null,
     calibration: UNCALIBRATED,
     startedAtMs: 1_000,
@@ -45,6 +46,7 @@ function registration(id: string, changes: Partial<WorkerRegistration> = {}): Wo
       contextTokens: 2_048,
       thinking: "optional",
       fileBytes: 10,
+      maxTokenBytes: null,
     },
     ...changes,
   };
@@ -94,7 +96,13 @@ test("nobody registered: nobody listed, and leaving twice is no fault", async ()
 });
 
 test("a worker that measures otherwise, or not at all, is listed without measurements", async () => {
-  const { rates: _rates, calibration: _calibration, reservedSlots: _slots, ...older } = registration("w1");
+  const {
+    rates: _rates,
+    calibration: _calibration,
+    reservedSlots: _slots,
+    batchSlots: _batch,
+    ...older
+  } = registration("w1");
   const other = { ...registration("w2"), rates: { tokensPerFortnight: 3 }, calibration: 7 };
   for (const worker of [older, other]) {
     await redis.set(workerKey(worker.id), JSON.stringify(worker));

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { CompletionRate, runningLines, windowLines } from "./feed-window.ts";
 
-const worker = (slots: number, reservedSlots = 0, kind: "chat" | "embedding" = "chat") => ({
+const worker = (slots: number, reservedSlots = 0, batchSlots: number | null = slots - reservedSlots) => ({
   slots,
   reservedSlots,
-  description: { kind },
+  batchSlots,
 });
 
 test.each([
@@ -12,8 +12,9 @@ test.each([
   ["a worker of one slot", [worker(1)], 0, 9],
   ["a worker of eight slots", [worker(8)], 0, 16],
   ["slots that batch jobs leave free", [worker(16, 2)], 0, 28],
+  ["a worker that does not say how many batch jobs it runs", [worker(16, 2, null)], 0, 28],
   ["two workers", [worker(16), worker(8)], 0, 48],
-  ["an embedding model, whose jobs take no slots", [worker(1, 0, "embedding")], 0, 32],
+  ["an embedding model, whose jobs take no slots", [worker(1, 0, 16)], 0, 32],
   ["lines that end faster than looks are taken", [worker(8)], 1, 66],
   ["the bound", [worker(512)], 100, 512],
 ])("%s", (_, workers, linesPerMs, lines) => {

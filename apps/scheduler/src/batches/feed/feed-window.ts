@@ -7,20 +7,15 @@ export const MAX_WINDOW_BYTES = 16 * 2 ** 20;
 const LINES_WITHOUT_WORKER = 16;
 /** Lines that wait while all slots are busy, at least. */
 const MIN_WAITING = 8;
-/** Vectors take no slot: so many jobs a worker has at a time. */
-const EMBEDDING_JOBS = 16;
 /** Over how long completions are averaged. */
 const AVERAGED_MS = 1_000;
 
-type Room = Pick<WorkerRegistration, "slots" | "reservedSlots"> & {
-  description: Pick<WorkerRegistration["description"], "kind">;
-};
+type Room = Pick<WorkerRegistration, "slots" | "reservedSlots" | "batchSlots">;
 
-/** Lines of batches that a model's workers can run at a time. */
+/** Lines of batches that a model's workers can run at a time: each worker's slot pool says how many of them are its own. */
 export function runningLines(workers: readonly Room[]): number {
   return workers.reduce(
-    (sum, { slots, reservedSlots, description: { kind } }) =>
-      sum + (kind === "embedding" ? EMBEDDING_JOBS : slots - reservedSlots),
+    (sum, { slots, reservedSlots, batchSlots }) => sum + (batchSlots ?? slots - reservedSlots),
     0,
   );
 }

@@ -26,6 +26,7 @@ const description = {
   contextTokens: 512,
   thinking: "never" as const,
   fileBytes: 1,
+  maxTokenBytes: null,
 };
 const model: ServedModel = { description, served: [description], workers: [], lengths: null };
 

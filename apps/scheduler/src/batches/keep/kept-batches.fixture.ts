@@ -37,6 +37,7 @@ const description: ModelDescription = {
   contextTokens: 512,
   thinking: "optional",
   fileBytes: 1,
+  maxTokenBytes: null,
 };
 
 /** A Redis, a folder for files, and what keeping batches works with. */

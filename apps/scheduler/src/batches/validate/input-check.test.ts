@@ -14,6 +14,7 @@ const chat: ModelDescription = {
   contextTokens: 512,
   thinking: "optional",
   fileBytes: 1,
+  maxTokenBytes: null,
 };
 const vectors: ModelDescription = { ...chat, model: "vectors", aliases: [], kind: "embedding" };
 const endpoint = "/v1/chat/completions";

@@ -17,8 +17,9 @@ const tale = (maxTokens: number) =>
   });
 
 test("those that wait for a slot get one before lines of a batch, which leave the reserve free", async () => {
-  await using engine = await startEngine(TINY, { slots: 2, reservedSlots: 1 });
-  const lines = Array.from({ length: 3 }, () => engine.generateUnfollowed(tale(40)));
+  await using engine = await startEngine(TINY, { slots: 2 });
+  const order = { rank: 1, leaveFree: 1 };
+  const lines = Array.from({ length: 3 }, () => engine.generateUnfollowed(tale(40), order));
   const interactive = engine.generate(tale(20));
   const [first, second] = await Promise.all([...lines, interactive].map(({ done }) => done));
   const asked = await interactive.done;

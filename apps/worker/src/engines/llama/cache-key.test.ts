@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { engineOptions } from "../../model-options.fixture.ts";
 import { cacheKey } from "./cache-key.ts";
 import { TINY_MODEL, TINY_MOE_MODEL } from "./driver/driver.fixture.ts";
-import { engineOptions } from "./engine-options.fixture.ts";
 
 test("is the same for the same model and cache, and another for whatever would read the cache wrongly", async () => {
   const key = await cacheKey(engineOptions(TINY_MODEL));

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { splitParts } from "@quern/shared/models/gguf-split";
-import type { EngineOptions } from "../../protocol/engine-messages.ts";
+import type { EngineOptions } from "../../protocol/engine-options.ts";
 
 type CacheOptions = Pick<EngineOptions, "modelPath" | "loras" | "kvType" | "flashAttention">;
 

@@ -131,7 +131,7 @@ export class FuzzJobs {
       (_, choice): Generation => ({
         id,
         choice,
-        class: this.#count % 3 === 0 ? "batch" : "interactive",
+        order: { rank: 0, leaveFree: 0 },
         isFollowed: true,
         inputTokens: promptTokens,
         promptLength: promptTokens.length,

@@ -1,5 +1,5 @@
-import type { JobClass } from "@quern/shared/contract/job";
 import type { LlamaGrammar, Token } from "node-llama-cpp";
+import type { EntryOrder } from "../../protocol/entry-order.ts";
 import type { GenerationOutput } from "./output/generation-output.ts";
 import type { Spoken } from "./resume/replay.ts";
 import type { SamplerOptions } from "./sampling.ts";
@@ -9,7 +9,7 @@ export interface Generation {
   readonly id: string;
   /** Counted from 0. */
   readonly choice: number;
-  readonly class: JobClass;
+  readonly order: EntryOrder;
   /** Whether somebody may read it as it is written. */
   readonly isFollowed: boolean;
   /** What the cache has to hold before the next token is sampled: the prompt, and what was spoken already. */

@@ -6,7 +6,7 @@ import { activeParameters } from "../../fit/model-shape.ts";
 import { BATCH_TOKENS, type MemoryPlan } from "../../fit/plan-memory.ts";
 import { settleFlashAttention } from "../../fit/settle-flash-attention.ts";
 import { planFor, requireFit } from "../../fit/settle-plan.ts";
-import type { EngineOptions, LoadedModelFacts } from "../../protocol/engine-messages.ts";
+import type { EngineOptions, LoadedModelFacts } from "../../protocol/engine-options.ts";
 import type { Driver } from "./driver/driver.ts";
 import { openDriver } from "./driver/open-driver.ts";
 import { embeddingContextBytes } from "./embedding/embedding-context.ts";

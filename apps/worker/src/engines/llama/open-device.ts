@@ -2,7 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { getLlama, type Llama, LlamaLogLevel } from "node-llama-cpp";
 import { freeRam } from "../../fit/free-ram.ts";
 import type { Memories } from "../../fit/plan-memory.ts";
-import type { EngineOptions } from "../../protocol/engine-messages.ts";
+import type { EngineOptions } from "../../protocol/engine-options.ts";
 
 export interface OpenDevice {
   llama: Llama;

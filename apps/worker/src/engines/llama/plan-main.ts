@@ -1,11 +1,11 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import { checkAdapters } from "../../fit/adapters.ts";
-import type { PlanReport } from "../../fit/ask-plan.ts";
 import { fits } from "../../fit/plan-memory.ts";
+import type { PlanReport } from "../../fit/plan-report.ts";
 import { settleFlashAttention } from "../../fit/settle-flash-attention.ts";
 import { describeCure, planFor } from "../../fit/settle-plan.ts";
-import type { EngineOptions } from "../../protocol/engine-messages.ts";
+import type { EngineOptions } from "../../protocol/engine-options.ts";
 import { toJobError } from "../../protocol/job-error.ts";
 import { openDevice } from "./open-device.ts";
 

@@ -195,7 +195,7 @@ describe("sampling", () => {
     );
     expect(streamed).toEqual(texts);
     expect(deltas.flatMap(({ finish_reason }) => finish_reason ?? [])).toHaveLength(2);
-    expect(usage.promptTokens).toBe(engine.engine.countPromptTokens(request));
+    expect(usage.promptTokens).toBe(engine.countPromptTokens(request));
     expect(usage.completionTokens).toBeGreaterThan(24);
   });
 

@@ -1,33 +1,32 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
+import { engineOptions, type TestModelOptions } from "../../model-options.fixture.ts";
+import { Preparer } from "../../prepare/preparer.ts";
+import { loadVocabulary } from "../../prepare/tokens/vocabulary.ts";
 import type { Delta } from "../../protocol/delta.ts";
-import type {
-  EngineOptions,
-  EngineRequest,
-  Generated,
-  GenerationEvent,
-} from "../../protocol/engine-messages.ts";
+import type { EngineRequest, Generated, GenerationEvent } from "../../protocol/engine-messages.ts";
+import type { EntryOrder } from "../../protocol/entry-order.ts";
+import { toJobError } from "../../protocol/job-error.ts";
 import type { PublishedChoice } from "../../protocol/published-choice.ts";
-import { Engine } from "./engine.ts";
-import { engineOptions } from "./engine-options.fixture.ts";
-import { loadChatModel } from "./load-model.ts";
+import { type LlamaEngine, openLlamaEngine } from "./llama-engine.ts";
 import type { StepRecord } from "./step-loop.ts";
 
 /** An engine in this process, for tests that look at its steps. */
 export interface RunningEngine extends AsyncDisposable {
-  readonly engine: Engine;
+  readonly engine: LlamaEngine;
   /** Of all steps so far. */
   readonly steps: readonly StepRecord[];
+  countPromptTokens(request: GenerationRequest): number;
   /** Calls back after each step from now on. */
   onStep(listener: (step: StepRecord) => void): void;
-  generate(request: GenerationRequest, tenant?: string): RunningRequest;
-  /** As a line of a batch: nobody follows it. */
-  generateUnfollowed(request: GenerationRequest): RunningRequest;
+  generate(request: GenerationRequest, cacheScope?: string): RunningRequest;
+  /** Without a reader, as a line of a batch. */
+  generateUnfollowed(request: GenerationRequest, order?: EntryOrder): RunningRequest;
   /** Another attempt at a request that has ended or was cancelled. */
   generateOn(
     id: string,
     request: GenerationRequest,
     published: PublishedChoice[],
-    tenant?: string,
+    cacheScope?: string,
   ): RunningRequest;
 }
 
@@ -40,26 +39,29 @@ interface RunningRequest {
   readonly done: Promise<Generated>;
 }
 
+const FIRST: EntryOrder = { rank: 0, leaveFree: 0 };
+
 /** `nowMs`: a clock of the test's own. */
 export async function startEngine(
   modelPath: string,
-  changes: Partial<EngineOptions> = {},
+  changes: Partial<TestModelOptions> = {},
   nowMs = () => performance.timeOrigin + performance.now(),
 ): Promise<RunningEngine> {
   const options = engineOptions(modelPath, { contextTokens: 1024, thinking: "optional", ...changes });
-  const loaded = await loadChatModel(options);
+  const preparer = new Preparer(await loadVocabulary(modelPath), options);
   const requests = new Map<string, RunningRequest & Omit<PromiseWithResolvers<Generated>, "promise">>();
   const steps: StepRecord[] = [];
   const listeners: ((step: StepRecord) => void)[] = [];
-  const hear = (event: GenerationEvent) => {
+  const take = (event: GenerationEvent) => {
     const request = requests.get(event.id);
     if (event.type === "deltas") request?.deltas.push(...event.deltas);
     else if (event.type === "restarted" && request !== undefined) request.restarts += 1;
     else if (event.type === "generated") request?.resolve(event.generated);
     else if (event.type === "refused") request?.reject(event.error);
   };
-  const engine = await Engine.start(loaded, options, {
-    report: (events) => events.forEach(hear),
+  const engine = await openLlamaEngine(options, preparer.facts.warmPrefixes, {
+    stepped: ({ events }) => events.forEach(take),
+    embedded: (events) => events.forEach(take),
     observeStep: (step) => {
       steps.push(step);
       for (const listener of listeners) listener(step);
@@ -70,35 +72,43 @@ export async function startEngine(
   const submit = (
     id: string,
     request: GenerationRequest,
-    tenant: string,
-    published: PublishedChoice[],
-    as: Pick<EngineRequest, "class" | "isFollowed"> = { class: "interactive", isFollowed: true },
-  ) => {
+    changes: Partial<EngineRequest>,
+  ): RunningRequest => {
     const { promise: done, ...settle } = Promise.withResolvers<Generated>();
     const running = { id, deltas: [], restarts: 0, done, ...settle };
     requests.set(id, running);
-    void engine.submit({
-      id,
-      ...as,
-      request,
-      tenant,
-      traceparent: null,
-      published,
-    });
+    try {
+      const prepared = preparer.prepare(request);
+      if (prepared.kind !== "generation") throw new Error("a chat was prepared as something else");
+      engine.generate({
+        id,
+        order: FIRST,
+        isFollowed: true,
+        cacheScope: "default",
+        traceparent: null,
+        published: [],
+        prepared: prepared.generation,
+        ...changes,
+      });
+    } catch (error) {
+      settle.reject(toJobError(error));
+    }
     return running;
   };
+  const nextId = () => `job_${requests.size + 1}`;
   return {
     engine,
     steps,
+    countPromptTokens: (request) => preparer.count(request)[0] ?? 0,
     onStep: (listener) => void listeners.push(listener),
-    generate: (request, tenant = "default") => submit(`job_${requests.size + 1}`, request, tenant, []),
-    generateUnfollowed: (request) =>
-      submit(`job_${requests.size + 1}`, request, "default", [], { class: "batch", isFollowed: false }),
-    generateOn: (id, request, published, tenant = "default") => submit(id, request, tenant, published),
+    generate: (request, cacheScope = "default") => submit(nextId(), request, { cacheScope }),
+    generateUnfollowed: (request, order = FIRST) => submit(nextId(), request, { order, isFollowed: false }),
+    generateOn: (id, request, published, cacheScope = "default") =>
+      submit(id, request, { published, cacheScope }),
     [Symbol.asyncDispose]: async () => {
       engine.close();
       await ended;
-      await loaded[Symbol.asyncDispose]();
+      await engine[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { GenerationRequest, Sampling } from "@quern/shared/contract/generation";
+import type { PreparedGeneration } from "../../protocol/prepared-request.ts";
 
 /** llama.cpp's seeds are 32 bits wide; the highest one would mean "draw one". */
 const SEEDS = 2 ** 32 - 1;
@@ -24,12 +24,10 @@ export interface SamplerOptions {
 
 /** Where neither the caller nor the model says anything, nothing is cut off. */
 export function samplerOptions(
-  request: Pick<GenerationRequest, "sampling" | "seed" | "logitBias">,
-  modelDefaults: Sampling,
+  { sampling, seed, logitBias }: Pick<PreparedGeneration, "sampling" | "seed" | "logitBias">,
   choice = 0,
-  spokenTokens = 0,
+  resumedTokens = 0,
 ): SamplerOptions {
-  const sampling = { ...modelDefaults, ...definedOnly(request.sampling) };
   return {
     temperature: sampling.temperature ?? 1,
     topP: sampling.topP ?? 1,
@@ -37,19 +35,15 @@ export function samplerOptions(
     minP: sampling.minP ?? 0,
     // Each choice draws its own way, and the same way again in an attempt that starts anew. One that goes on behind
     // tokens draws another way than the beginning did.
-    seed: (request.seed + choice + spokenTokens * 0x9e3779b1) % SEEDS,
+    seed: (seed + choice + resumedTokens * 0x9e3779b1) % SEEDS,
     presencePenalty: sampling.presencePenalty ?? 0,
     frequencyPenalty: sampling.frequencyPenalty ?? 0,
     repetitionPenalty: sampling.repetitionPenalty ?? 1,
-    logitBias: request.logitBias,
+    logitBias,
   };
 }
 
 export function penalizes(options: SamplerOptions): boolean {
   const { presencePenalty, frequencyPenalty, repetitionPenalty } = options;
   return presencePenalty !== 0 || frequencyPenalty !== 0 || repetitionPenalty !== 1;
-}
-
-function definedOnly(sampling: Sampling): Sampling {
-  return Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
 }

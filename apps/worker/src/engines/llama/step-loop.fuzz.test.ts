@@ -6,15 +6,15 @@ import { RandomSource } from "@quern/testing/gguf/random-source";
 import type { Token } from "node-llama-cpp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GenerationEvent } from "../../protocol/engine-messages.ts";
+import { type EndedGeneration, JobChoices, type LoopEvent } from "../job-choices.ts";
 import { CheckedDriver } from "./checked-driver.fixture.ts";
 import { emptySlots, type Sampled } from "./driver/driver.fixture.ts";
 import { type ExactModel, openExactModel, SLOT_TOKENS, SLOTS } from "./exact-model.fixture.ts";
 import { DEAD_END, type FuzzJob, FuzzJobs, type Recipe } from "./fuzz-jobs.fixture.ts";
 import type { Generation } from "./generation.ts";
-import { JobChoices } from "./job-choices.ts";
 import { commonPrefix } from "./schedule/place-generation.ts";
 import { StepCost } from "./schedule/step-cost.ts";
-import { type EndedGeneration, type LoopEvent, StepLoop } from "./step-loop.ts";
+import { StepLoop } from "./step-loop.ts";
 import { prepareWarmPrefixes, WarmPrefixes } from "./warm-prefixes.ts";
 
 /** 10,000 steps in all. A seed that fails is in the name of its test. */
@@ -115,12 +115,12 @@ describe.each(RUNS)(
       const loop = new StepLoop({
         driver: checked,
         slots: 1,
-        reservedSlots: 0,
         slotTokens: SLOT_TOKENS,
         cost: new StepCost(0.5),
+        unmeasuredTokenMs: 1,
         warmPrefixes: new WarmPrefixes([]),
         isEndOfGeneration: (token) => reference.model.isEogToken(token),
-        report: (events) => {
+        report: ({ events }) => {
           for (const event of events) if (event.type === "ended") ends.push(event.ended);
           if (events.some(({ type }) => type !== "deltas")) loop.close();
         },
@@ -163,12 +163,12 @@ describe.each(RUNS)(
         this.#loop = new StepLoop({
           driver: this.#driver,
           slots: SLOTS,
-          reservedSlots: 0,
           slotTokens: SLOT_TOKENS,
           cost: new StepCost(12),
+          unmeasuredTokenMs: 1,
           warmPrefixes,
           isEndOfGeneration: (token) => loaded.model.isEogToken(token),
-          report: (events) => this.#report(events),
+          report: ({ events }) => this.#report(events),
           observeStep: ({ slots, rows }) => {
             expect(rows).toBeLessThanOrEqual(slots.length);
             this.#stepsDone += 1;
@@ -216,7 +216,7 @@ describe.each(RUNS)(
         }
       }
 
-      #report(events: LoopEvent[]): void {
+      #report(events: LoopEvent<Generation>[]): void {
         for (const event of events) this.#hear(event);
         const jobEvents = this.#choices.toJobEvents(events, (id) => this.#loop?.cancel(id));
         for (const event of jobEvents) this.#hearOfJob(event);
@@ -225,7 +225,7 @@ describe.each(RUNS)(
         if (this.#live.size === 0) this.#loop?.close();
       }
 
-      #hear(event: LoopEvent): void {
+      #hear(event: LoopEvent<Generation>): void {
         const { generation } = event;
         const told = this.#told.get(generation) as Told;
         expect(told.end).toBeNull();

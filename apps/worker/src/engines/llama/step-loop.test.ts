@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { RandomSource } from "@quern/testing/gguf/random-source";
 import { expect, test } from "vitest";
+import type { EndedGeneration } from "../job-choices.ts";
 import { CheckedDriver } from "./checked-driver.fixture.ts";
 import { openExactModel } from "./exact-model.fixture.ts";
 import { FuzzJobs, type Recipe } from "./fuzz-jobs.fixture.ts";
 import { StepCost } from "./schedule/step-cost.ts";
-import { type EndedGeneration, StepLoop } from "./step-loop.ts";
+import { StepLoop } from "./step-loop.ts";
 import { WarmPrefixes } from "./warm-prefixes.ts";
 
 /** The library rounds contexts up to a multiple of 256 tokens, which hides what happens at their ends. */
@@ -40,12 +41,12 @@ test.each(["batch", "sequence"] as const)(
     const loop: StepLoop = new StepLoop({
       driver,
       slots: 3,
-      reservedSlots: 0,
       slotTokens: SLOT_TOKENS,
       cost: new StepCost(12),
       warmPrefixes: new WarmPrefixes([]),
       isEndOfGeneration: (token) => loaded.model.isEogToken(token),
-      report: (events) => {
+      unmeasuredTokenMs: 1,
+      report: ({ events }) => {
         for (const event of events) {
           if (event.type === "failed") throw event.error;
           if (event.type !== "ended") continue;

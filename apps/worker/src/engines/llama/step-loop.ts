@@ -1,38 +1,29 @@
-import type { FinishReason, GeneratedChoice } from "@quern/shared/contract/generation";
+import type { FinishReason } from "@quern/shared/contract/generation";
 import type { Token } from "node-llama-cpp";
 import { asError } from "../../protocol/as-error.ts";
-import type { Delta } from "../../protocol/delta.ts";
-import type { GenerationTimings } from "../../protocol/engine-messages.ts";
+import type { Occupancy } from "../../protocol/entry-order.ts";
+import { EntryQueue } from "../entry-queue.ts";
+import type { LoopEvent } from "../job-choices.ts";
 import type { Driver, Feed, FeedOutcome } from "./driver/driver.ts";
 import type { Generation } from "./generation.ts";
 import { RunningGeneration } from "./running-generation.ts";
 import { commonPrefix, type Placement, placeGeneration } from "./schedule/place-generation.ts";
 import { countRuns, planStep, type SlotShare } from "./schedule/plan-step.ts";
-import type { StepCost } from "./schedule/step-cost.ts";
+import type { StepCost, StepShape } from "./schedule/step-cost.ts";
 import { StreamPace } from "./schedule/stream-pace.ts";
 import { emptySlot, type Slot } from "./slot.ts";
 import type { WarmPrefixes } from "./warm-prefixes.ts";
 
 /** Deltas of a fast model are sent together; a slow one's leave with every step. */
 const MIN_SEND_INTERVAL_MS = 25;
-/** Of an answer that nobody follows: so much work is lost at most when its attempt is. */
+/** Send interval for answers that nobody follows. Bounds the work lost in a crash. */
 const UNFOLLOWED_SEND_INTERVAL_MS = 1_000;
+/** The longest time without a report while steps are made: the worker's watchdog relies on it. */
+const MAX_SILENCE_MS = 1_000;
+/** A step that should take longer is announced before it begins. */
+const LONG_STEP_MS = 2_000;
 /** A bridge feeds a token whose logits nobody reads. */
 const ANY_TOKEN = 0 as Token;
-
-export type LoopEvent =
-  | { type: "deltas"; generation: Generation; deltas: Delta[] }
-  | { type: "ended"; generation: Generation; ended: EndedGeneration }
-  | { type: "failed"; generation: Generation; error: Error };
-
-export interface EndedGeneration {
-  /** `finishReason` null: it was cancelled. */
-  choice: GeneratedChoice;
-  completionTokens: number;
-  reasoningTokens: number;
-  cachedTokens: number;
-  timings: GenerationTimings;
-}
 
 /** What one decode was made of. */
 export interface StepRecord {
@@ -45,19 +36,26 @@ export interface StepRecord {
   prefillTokens: number;
 }
 
+/** What the loop reports before each step that has news, see `StepReport`. */
+export interface LoopReport {
+  events: LoopEvent<Generation>[];
+  occupancy: Occupancy | null;
+  nextStepMs: number | null;
+}
+
 export interface StepLoopOptions {
   driver: Driver;
   slots: number;
-  /** That generations of class `batch` leave free. */
-  reservedSlots: number;
   /** What the cache of one slot can hold. */
   slotTokens: number;
   cost: StepCost;
+  /** How long a token takes at most while no step of its kind was measured yet. */
+  unmeasuredTokenMs: number;
   warmPrefixes: WarmPrefixes;
   isEndOfGeneration: (token: Token) => boolean;
-  /** Everything one step brought about, once a step. */
-  report: (events: LoopEvent[]) => void;
-  /** Hears of every step, for measurements. */
+  /** Called at most once a step, before it begins. */
+  report: (report: LoopReport) => void;
+  /** Called after every step, for measurements. */
   observeStep?: (step: StepRecord) => void;
   /** Unix milliseconds with fractions. */
   nowMs: () => number;
@@ -68,9 +66,9 @@ export interface StepLoopOptions {
  *
  *   1. cancelled generations leave their slots; those that an earlier attempt had ended need none
  *   2. those that waited for another's prefix get it, or go on without
- *   3. waiting ones enter a slot each: first come first served, interactive before batch, which leaves the reserve free
- *   4. one decode over all that is planned for this step, in ascending order of slots, and its tokens are taken in
- *   5. what came of it is reported
+ *   3. waiting ones enter a slot each, in the order that they carry
+ *   4. what the last step brought about is reported, with who is in the slots now
+ *   5. one decode over all that is planned for this step, in ascending order of slots, and its tokens are taken in
  *
  * Decisions are synchronous, each made before the await that carries it out; only the driver is awaited. Ascending,
  * gapless slots matter: llama.cpp puts only consecutive ascending sequence ids into one pass over the weights.
@@ -78,9 +76,12 @@ export interface StepLoopOptions {
 export class StepLoop {
   readonly #options: StepLoopOptions;
   readonly #slots: Slot[];
-  readonly #waiting: Generation[] = [];
+  readonly #waiting = new EntryQueue<Generation>();
   readonly #pace = new StreamPace();
-  #events: LoopEvent[] = [];
+  #events: LoopEvent<Generation>[] = [];
+  /** Whether a slot was taken or freed since the last report. */
+  #occupancyChanged = false;
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
   #wake = () => {};
   #closing = false;
 
@@ -90,13 +91,16 @@ export class StepLoop {
   }
 
   submit(generation: Generation): void {
-    this.#waiting.push(generation);
+    this.#waiting.add(generation);
     this.#wake();
   }
 
   /** Ends all choices of a job within a step. Unknown ids have ended already. */
   cancel(id: string): void {
-    for (const generation of [...this.#waiting, ...this.#running().map(({ generation }) => generation)]) {
+    for (const generation of [
+      ...this.#waiting.items,
+      ...this.#running().map(({ generation }) => generation),
+    ]) {
       if (generation.id === id) generation.cancelled = true;
     }
     this.#wake();
@@ -114,16 +118,19 @@ export class StepLoop {
       await this.#grantAwaitedPrefixes();
       await this.#admitWaiting();
       await this.#step();
-      this.#report();
-      if (this.#waiting.length === 0 && this.#running().length === 0) await this.#wakened();
+      if (this.#waiting.isEmpty && this.#running().length === 0) {
+        this.#report(null);
+        await this.#wakened();
+      }
     }
     for (const running of this.#running()) running.sampler.dispose();
   }
 
   #releaseEnded(): void {
-    const ended = this.#waiting.filter(({ cancelled, spoken }) => cancelled || spoken?.ended != null);
+    const ended = this.#waiting.items.filter(({ cancelled, spoken }) => cancelled || spoken?.ended != null);
     for (const generation of ended) {
-      this.#waiting.splice(this.#waiting.indexOf(generation), 1);
+      this.#waiting.remove(generation);
+      this.#occupancyChanged = true;
       this.#ended(this.#begin(generation), generation.spoken?.ended?.finishReason ?? null);
     }
     for (const slot of this.#slots) {
@@ -151,25 +158,20 @@ export class StepLoop {
     const { driver, warmPrefixes } = this.#options;
     const rules = { copies: driver.capabilities.copies, publicPrefix: warmPrefixes.publicTokens };
     for (;;) {
-      const generation = this.#nextToEnter();
+      const free = this.#slots.filter(({ running }) => running === null).length;
+      const generation = this.#waiting.next(free);
       if (generation === undefined) return;
       const placement = placeGeneration(generation, this.#slots, rules);
       if (placement === null) return;
-      this.#waiting.splice(this.#waiting.indexOf(generation), 1);
+      this.#waiting.remove(generation);
       await this.#enter(generation, placement);
     }
-  }
-
-  #nextToEnter(): Generation | undefined {
-    const interactive = this.#waiting.find((generation) => generation.class === "interactive");
-    if (interactive !== undefined) return interactive;
-    const free = this.#slots.filter(({ running }) => running === null).length;
-    return free > this.#options.reservedSlots ? this.#waiting[0] : undefined;
   }
 
   async #enter(generation: Generation, { slot, kept, copy, wait }: Placement): Promise<void> {
     const running = this.#begin(generation);
     slot.running = running;
+    this.#occupancyChanged = true;
     slot.cacheScope = generation.cacheScope;
     await this.#truncate(slot, kept);
     if (copy !== null) await this.#copyCache(copy.from, slot, copy.tokens);
@@ -214,12 +216,16 @@ export class StepLoop {
         await this.#fail(share.slot, asError(error));
       }
     }
+    const shape = shapeOf(shares);
+    this.#report(shares.length === 0 ? null : this.#expectedMs(shape));
     if (shares.length === 0) return;
-    const streams = shares.filter(({ slot }) => slot.running?.phase === "decoding").length;
     const startedAtMs = nowMs();
     const outcomes = await driver.step(feeds);
     const endedAtMs = nowMs();
-    this.#learn(shares, streams, startedAtMs, endedAtMs);
+    const tookMs = endedAtMs - startedAtMs;
+    this.#pace.stepped(shape, tookMs, cost);
+    cost.learn(shape, tookMs);
+    this.#options.observeStep?.(stepRecord(shares, shape, { startedAtMs, endedAtMs }));
     for (const [at, share] of shares.entries()) {
       await this.#takeIn(share, outcomes[at] as FeedOutcome, endedAtMs);
     }
@@ -264,24 +270,19 @@ export class StepLoop {
     }
   }
 
-  #learn(shares: readonly SlotShare[], streams: number, startedAtMs: number, endedAtMs: number): void {
-    const slots = shares.map(({ slot }) => slot.index);
-    const bridges = shares.filter(({ slot }) => slot.running === null).length;
-    const prefillTokens = shares.reduce(
-      (sum, { slot, tokens }) => sum + (slot.running?.phase === "prefilling" ? tokens : 0),
-      0,
-    );
-    const shape = { passes: countRuns(slots), rows: streams + bridges, prefillTokens };
-    const tookMs = endedAtMs - startedAtMs;
-    this.#pace.stepped(shape, tookMs, this.#options.cost);
-    this.#options.cost.learn(shape, tookMs);
-    this.#options.observeStep?.({ startedAtMs, endedAtMs, slots, rows: streams, prefillTokens });
+  /** How long a step will take, where that is long. */
+  #expectedMs(shape: StepShape): number | null {
+    const { cost, unmeasuredTokenMs } = this.#options;
+    const measured = shape.prefillTokens > 0 && cost.prefillTokenMs() === null ? null : cost.predictMs(shape);
+    const expectedMs = measured ?? (shape.rows + shape.prefillTokens) * unmeasuredTokenMs;
+    return expectedMs < LONG_STEP_MS ? null : expectedMs;
   }
 
   /** Frees the slot. Its cache stays, for whoever may share it and begins alike. */
   #release(slot: Slot, finishReason: FinishReason | null): void {
     const running = slot.running as RunningGeneration;
     slot.running = null;
+    this.#occupancyChanged = true;
     slot.lastUsedAtMs = this.#options.nowMs();
     this.#ended(running, finishReason);
   }
@@ -289,6 +290,7 @@ export class StepLoop {
   async #fail(slot: Slot, error: Error): Promise<void> {
     const { running } = slot;
     slot.running = null;
+    this.#occupancyChanged = true;
     await this.#forget(slot);
     if (running === null) return;
     running.sampler.dispose();
@@ -352,11 +354,23 @@ export class StepLoop {
     });
   }
 
-  #report(): void {
-    if (this.#events.length === 0) return;
+  #report(nextStepMs: number | null): void {
+    const nowMs = this.#options.nowMs();
+    const isDue = nowMs - this.#reportedAtMs >= MAX_SILENCE_MS;
+    if (this.#events.length === 0 && !this.#occupancyChanged && nextStepMs === null && !isDue) return;
     const events = this.#events;
+    const occupancy = this.#occupancyChanged ? this.#occupancy() : null;
     this.#events = [];
-    this.#options.report(events);
+    this.#occupancyChanged = false;
+    this.#reportedAtMs = nowMs;
+    this.#options.report({ events, occupancy, nextStepMs });
+  }
+
+  #occupancy(): Occupancy {
+    return {
+      slots: this.#slots.map(({ running }) => running?.generation.id ?? null),
+      waiting: this.#waiting.items.map(({ id }) => id),
+    };
   }
 
   #running(): RunningGeneration[] {
@@ -370,6 +384,28 @@ export class StepLoop {
     });
     this.#wake = () => {};
   }
+}
+
+function shapeOf(shares: readonly SlotShare[]): StepShape {
+  const phases = shares.map(({ slot, tokens }) => ({ phase: slot.running?.phase ?? "bridge", tokens }));
+  return {
+    passes: countRuns(shares.map(({ slot }) => slot.index)),
+    rows: phases.filter(({ phase }) => phase === "decoding" || phase === "bridge").length,
+    prefillTokens: phases.reduce((sum, { phase, tokens }) => sum + (phase === "prefilling" ? tokens : 0), 0),
+  };
+}
+
+function stepRecord(
+  shares: readonly SlotShare[],
+  { prefillTokens }: StepShape,
+  times: { startedAtMs: number; endedAtMs: number },
+): StepRecord {
+  return {
+    ...times,
+    slots: shares.map(({ slot }) => slot.index),
+    rows: shares.filter(({ slot }) => slot.running?.phase === "decoding").length,
+    prefillTokens,
+  };
 }
 
 function sendIntervalMs({ isFollowed }: Generation): number {

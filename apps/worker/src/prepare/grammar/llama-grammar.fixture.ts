@@ -7,7 +7,7 @@ import {
   LlamaLogLevel,
   type Token,
 } from "node-llama-cpp";
-import type { ToolCallForm } from "../../engines/llama/output/output-parser.ts";
+import type { ToolCallForm } from "../../protocol/prepared-request.ts";
 import { GrammarRules } from "./gbnf/grammar-rules.ts";
 import { outputGrammar } from "./output-grammar.ts";
 

@@ -6,8 +6,10 @@ import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Llama, LlamaContext, LlamaContextSequence } from "node-llama-cpp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { OutputParser, type ToolCallForm } from "../../engines/llama/output/output-parser.ts";
+import { OutputParser } from "../../engines/llama/output/output-parser.ts";
+import type { ToolCallForm } from "../../protocol/prepared-request.ts";
 import { promptReader } from "../prompt/prompt-reader.ts";
+import { vocabularyOf } from "../tokens/vocabulary.ts";
 import { generate, grammarFor, grammarTakes, startLlama } from "./llama-grammar.fixture.ts";
 import { STRING_FORMATS } from "./pattern/string-formats.ts";
 import { SCHEMA_CORPUS } from "./schema/schema-corpus.fixture.ts";
@@ -154,15 +156,13 @@ describe.each(["demo", "random"])("a hot %s model", (model) => {
 
 test("the demo model writes the arguments it was trained to write", async () => {
   const sequence = sequenceOf("demo");
-  const { tokens } = promptReader(
-    sequence.model,
-    false,
-  )({
+  const request = {
     completion: null,
-    messages: [{ role: "user", content: "What is the weather in Oslo?" }],
+    messages: [{ role: "user" as const, content: "What is the weather in Oslo?" }],
     tools: [weather],
     templateOptions: { enable_thinking: false },
-  });
+  };
+  const { tokens } = promptReader(vocabularyOf(sequence.model), false)(request, Number.POSITIVE_INFINITY);
   const grammar = grammarFor({ tools: [weather], toolChoice: { type: "required" } }) ?? "";
   const { text } = await generate(sequence, grammar, {
     promptTokens: tokens,

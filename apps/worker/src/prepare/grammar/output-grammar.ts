@@ -5,7 +5,7 @@ import type {
   TemplateTool,
   ToolChoice,
 } from "@quern/shared/contract/generation";
-import type { ToolCallForm } from "../../engines/llama/output/output-parser.ts";
+import type { ToolCallForm } from "../../protocol/prepared-request.ts";
 import { GrammarRules, GrammarTooLarge } from "./gbnf/grammar-rules.ts";
 import { hermesCall } from "./hermes-call-text.ts";
 import { jsonText, leadingBreaks } from "./schema/json-text.ts";

@@ -1,5 +1,5 @@
 import type { Token } from "node-llama-cpp";
-import type { OutputPhase } from "../../engines/llama/output/output-parser.ts";
+import type { OutputBegin } from "../../protocol/prepared-request.ts";
 
 /**
  * Qwen's own words for a thought that is cut short (Qwen3 Technical Report, section on thinking budgets), so that the
@@ -9,15 +9,15 @@ const CLOSE_THINKING =
   "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n</think>\n\n";
 const NO_THOUGHTS = "<think>\n\n</think>\n\n";
 
-export interface OutputBegin {
+export interface AnswerBegin {
   /** Put behind the prompt, as if the model had begun its answer so. */
   readonly tokens: readonly Token[];
-  readonly phase: Exclude<OutputPhase, "calling">;
+  readonly phase: OutputBegin;
 }
 
 export interface BeginOptions {
   /** Where the rendered prompt ends. */
-  phase: OutputBegin["phase"];
+  phase: OutputBegin;
   /** Whether the request asks for thoughts, and whether the model leaves the choice. */
   thinking: boolean;
   modelThinking: "optional" | "always" | "never";
@@ -28,7 +28,7 @@ export interface BeginOptions {
 }
 
 /** How an answer begins where the prompt leaves it open, and with no thoughts allowed although the prompt opens them. */
-export function beginOutput(options: BeginOptions): OutputBegin {
+export function beginOutput(options: BeginOptions): AnswerBegin {
   const { phase, thinking, modelThinking, constrained, budgetTokens, tokenize } = options;
   if (phase === "thinking" && budgetTokens === 0)
     return { tokens: tokenize(CLOSE_THINKING), phase: "answering" };

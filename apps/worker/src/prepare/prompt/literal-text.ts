@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { PromptRequest } from "./prompt-template.ts";
+import type { PromptRequest } from "../../protocol/prepare-messages.ts";
+import { anyOf, type SpecialToken } from "../tokens/special-tokens.ts";
+import type { TextPiece } from "../tokens/tokenizer.ts";
 
 /**
  * Keeps callers from speaking the model's control language: a message that contains `<|im_end|>` must not end its own
@@ -8,22 +10,23 @@ import type { PromptRequest } from "./prompt-template.ts";
  */
 export class LiteralText {
   readonly #controlTokens: readonly string[];
+  readonly #markOf: ReadonlyMap<string, string>;
   readonly #anyControlToken: RegExp | null;
   // Random, so that no text can contain a mark by intention; U+E000 and U+E001 are private-use characters.
   readonly #markStart = `\uE000${randomBytes(6).toString("hex")}:`;
   readonly #anyMark = new RegExp(`${this.#markStart}(\\d+)\uE001`);
 
-  constructor(controlTokens: readonly string[]) {
-    this.#controlTokens = controlTokens;
-    this.#anyControlToken =
-      controlTokens.length === 0 ? null : new RegExp(controlTokens.map(escapeForRegExp).join("|"), "g");
+  constructor(specialTokens: readonly SpecialToken[]) {
+    const controlTokens = specialTokens.filter(({ kind }) => kind === "control");
+    this.#controlTokens = controlTokens.map(({ text }) => text);
+    this.#markOf = new Map(this.#controlTokens.map((text, at) => [text, `${this.#markStart}${at}\uE001`]));
+    this.#anyControlToken = anyOf(controlTokens);
   }
 
   mark<Request extends PromptRequest>(request: Request): Request {
     const pattern = this.#anyControlToken;
     if (pattern === null) return request;
-    const markText = (text: string) =>
-      text.replace(pattern, (token) => `${this.#markStart}${this.#controlTokens.indexOf(token)}\uE001`);
+    const markText = (text: string) => text.replace(pattern, (token) => this.#markOf.get(token) ?? token);
     return {
       ...request,
       messages: mapStrings(request.messages, markText),
@@ -32,7 +35,7 @@ export class LiteralText {
   }
 
   /** A rendered prompt as pieces: `literal` ones are plain characters even where they spell a control token. */
-  split(prompt: string): { text: string; literal: boolean }[] {
+  split(prompt: string): TextPiece[] {
     // A pattern with one group: every second piece is what the group matched.
     return prompt
       .split(this.#anyMark)
@@ -52,8 +55,4 @@ function mapStrings<Value>(value: Value, change: (text: string) => string): Valu
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [change(key), mapStrings(item, change)]),
   ) as Value;
-}
-
-function escapeForRegExp(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }

@@ -1,8 +1,8 @@
 import { Template } from "@huggingface/jinja";
 import { QuernError } from "@quern/shared/contract/errors";
-import type { GenerationRequest, TemplateMessage } from "@quern/shared/contract/generation";
-
-export type PromptRequest = Pick<GenerationRequest, "completion" | "messages" | "tools" | "templateOptions">;
+import type { TemplateMessage } from "@quern/shared/contract/generation";
+import type { PromptRequest } from "../../protocol/prepare-messages.ts";
+import type { OutputBegin } from "../../protocol/prepared-request.ts";
 
 /** Renders a request as the text that the model continues. */
 export type PromptTemplate = (request: PromptRequest) => string;
@@ -83,8 +83,8 @@ function compile(source: string): Template {
   }
 }
 
-/** What the model's first words mean after this prompt. */
-export function outputBegin(prompt: string): "thinking" | "undecided" | "answering" {
+/** What the model's first words mean after this rendered prompt. */
+export function outputBegin(prompt: string): OutputBegin {
   const end = prompt.trimEnd();
   if (end.endsWith("<think>")) return "thinking";
   return end.endsWith("</think>") ? "answering" : "undecided";

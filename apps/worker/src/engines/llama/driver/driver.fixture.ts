@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Token } from "node-llama-cpp";
-import type { EngineOptions } from "../../../protocol/engine-messages.ts";
-import { engineOptions } from "../engine-options.fixture.ts";
+import { engineOptions } from "../../../model-options.fixture.ts";
+import type { EngineOptions } from "../../../protocol/engine-options.ts";
 import { type LoadedChatModel, loadChatModel } from "../load-model.ts";
 import type { SamplerOptions } from "../sampling.ts";
 import type { Driver, FeedOutcome, Sampler, TokenProbability } from "./driver.ts";

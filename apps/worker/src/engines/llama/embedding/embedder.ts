@@ -1,28 +1,17 @@
-import {
-  type EmbeddingRequest,
-  type EmbeddingResult,
-  refuseLongInputs,
-  refuseUnboundedVectors,
-} from "@quern/shared/contract/embedding";
+import { type EmbeddingResult, refuseUnboundedVectors } from "@quern/shared/contract/embedding";
 import { QuernError } from "@quern/shared/contract/errors";
 import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";
 import { asError } from "../../../protocol/as-error.ts";
-import type {
-  EmbeddingCommand,
-  EngineOptions,
-  GenerationEvent,
-  InputsRequest,
-} from "../../../protocol/engine-messages.ts";
+import type { EngineObserver } from "../../../protocol/engine.ts";
+import type { EmbeddingCommand, GenerationEvent } from "../../../protocol/engine-messages.ts";
+import type { EngineOptions } from "../../../protocol/engine-options.ts";
 import { toJobError } from "../../../protocol/job-error.ts";
+import type { PreparedEmbedding } from "../../../protocol/prepared-request.ts";
+import { decodeTokens } from "../../../protocol/token-ids.ts";
+import { encodeVector } from "../../vector.ts";
 import { openEmbeddingContext, refuseOtherPooling } from "./embedding-context.ts";
-import { type InputReader, inputReader } from "./input-reader.ts";
-import { encodeVector } from "./vector.ts";
 
-interface EmbedderObserver {
-  report: (events: GenerationEvent[]) => void;
-  /** Unix milliseconds with fractions. */
-  nowMs: () => number;
-}
+type EmbedderObserver = Pick<EngineObserver, "embedded" | "nowMs">;
 
 /**
  * Makes vectors of texts, beside the step loop and in a context of its own. That one takes an input at a time, first
@@ -32,7 +21,6 @@ export class Embedder implements AsyncDisposable {
   readonly #model: LlamaModel;
   readonly #options: EngineOptions;
   readonly #observer: EmbedderObserver;
-  readonly #readInput: InputReader;
   /** null: nobody has asked a chat model for vectors yet. */
   #context: Promise<LlamaEmbeddingContext> | null = null;
   /** Requests that have not ended. */
@@ -59,17 +47,16 @@ export class Embedder implements AsyncDisposable {
     this.#model = model;
     this.#options = options;
     this.#observer = observer;
-    this.#readInput = inputReader(model, options.kind);
   }
 
   /** What comes of it is reported, a refusal as well. */
-  submit({ id, request }: Pick<EmbeddingCommand, "id" | "request">): void {
+  submit({ id, prepared }: Pick<EmbeddingCommand, "id" | "prepared">): void {
     const stop = new AbortController();
-    const ended = this.#run(id, request, stop.signal)
+    const ended = this.#run(id, prepared, stop.signal)
       .catch((error: unknown): GenerationEvent => ({ type: "refused", id, error: toJobError(error) }))
       .then((event) => {
         this.#live.delete(id);
-        this.#observer.report([event]);
+        this.#observer.embedded([event]);
       });
     this.#live.set(id, { stop, ended });
   }
@@ -79,11 +66,6 @@ export class Embedder implements AsyncDisposable {
     this.#live.get(id)?.stop.abort();
   }
 
-  /** Of each input, the token that ends it included. */
-  countInputTokens({ inputs }: InputsRequest): number[] {
-    return inputs.map((text) => this.#readInput(text).length);
-  }
-
   /** What still runs is dropped. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { stop } of this.#live.values()) stop.abort();
@@ -91,11 +73,10 @@ export class Embedder implements AsyncDisposable {
     await (await this.#context?.catch(() => null))?.dispose();
   }
 
-  async #run(id: string, request: EmbeddingRequest, signal: AbortSignal): Promise<GenerationEvent> {
+  async #run(id: string, request: PreparedEmbedding, signal: AbortSignal): Promise<GenerationEvent> {
     refuseUnboundedVectors(request, this.#model.embeddingVectorSize);
-    const inputs = request.inputs.map(this.#readInput);
+    const inputs = request.inputs.map((tokens) => decodeTokens(tokens) as Token[]);
     const inputTokens = inputs.map(({ length }) => length);
-    refuseLongInputs(inputTokens, this.#options.contextTokens);
     const context = await this.#openContext();
 
     const slotAtMs = this.#observer.nowMs();
@@ -103,6 +84,7 @@ export class Embedder implements AsyncDisposable {
     for (const tokens of inputs) {
       if (signal.aborted) break;
       vectors.push(await this.#embed(context, tokens, request.dimensions));
+      this.#observer.embedded([]);
     }
     const isWhole = vectors.length === inputs.length;
     const result: EmbeddingResult | null = isWhole ? { vectors, encoding: request.encoding } : null;

@@ -1,6 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { LlamaEmbeddingContext, LlamaModel } from "node-llama-cpp";
-import type { EngineOptions } from "../../../protocol/engine-messages.ts";
+import type { EngineOptions } from "../../../protocol/engine-options.ts";
 
 /** Tokens of one decode. Longer inputs take several; the state of the last token is the vector in any case. */
 const STEP_TOKENS = 512;

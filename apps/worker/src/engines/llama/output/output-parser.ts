@@ -1,4 +1,5 @@
 import type { TemplateTool, ToolCallDelta } from "@quern/shared/contract/generation";
+import type { OutputBegin, ToolCallForm } from "../../../protocol/prepared-request.ts";
 import { heldPrefixLength } from "./held-prefix.ts";
 import { HermesCallBlock } from "./hermes-call-block.ts";
 import { CALL_OPEN, type CallPiece, type ToolCallBlock } from "./tool-call-block.ts";
@@ -13,15 +14,8 @@ export type OutputPart =
 /** `undecided`: what came so far may yet open a think block. */
 export type OutputPhase = "undecided" | "thinking" | "answering" | "calling";
 
-/** How the model writes calls: as Qwen2.5 and Qwen3 do, or as Qwen3-Coder does. */
-export type ToolCallForm = "hermes" | "xml";
-
 export interface OutputParserOptions {
-  /**
-   * `thinking`: the prompt itself opened the think block. `undecided`: the model may open one as its first word.
-   * `verbatim`: it goes on in the middle of a text, so its first line breaks are part of it.
-   */
-  begin: "thinking" | "undecided" | "answering" | "verbatim";
+  begin: OutputBegin;
   /** Without any, `<tool_call>` is text like any other. */
   tools: readonly TemplateTool[];
   toolCallForm: ToolCallForm;

@@ -26,18 +26,26 @@ export interface ReplayOptions {
   maxTokens: number;
 }
 
+/** Tokens that are replayed in one go; other requests get a step in between. */
+const TOKENS_PER_TURN = 256;
+
 /**
  * Leads the tokens of an earlier attempt through the stages of `output`, which then stand where that attempt's stood:
  * half a character, half a marker, a stop string that has begun. What comes out has been published and is dropped.
  * @returns null when it is not what was published (another model, another version): `output` is void then, and the
  * generation has to begin anew.
  */
-export function replay(published: PublishedChoice, options: ReplayOptions): Spoken | null {
+export async function replay(
+  published: PublishedChoice,
+  options: ReplayOptions,
+  nextTurn: () => Promise<unknown>,
+): Promise<Spoken | null> {
   const { output, hasGrammar, thinkingBudgetTokens, maxTokens } = options;
   const tokens = published.tokens as Token[];
   let boundFrom: number | null = null;
   let budgetSpent = false;
   for (const [at, token] of tokens.entries()) {
+    if (at > 0 && at % TOKENS_PER_TURN === 0) await nextTurn();
     if (output.stopped) return null;
     if (hasGrammar && output.phase === "answering") boundFrom ??= at;
     output.push(token, published.probabilities[at] ?? null);

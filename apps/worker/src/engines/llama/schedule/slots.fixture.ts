@@ -14,7 +14,7 @@ export function generationOf(inputTokens: readonly number[], cacheScope = "tenan
   return {
     id: "job",
     choice: 0,
-    class: "interactive",
+    order: { rank: 0, leaveFree: 0 },
     isFollowed: true,
     inputTokens: inputTokens as Token[],
     promptLength: inputTokens.length,

@@ -1,6 +1,6 @@
 import { trace } from "@opentelemetry/api";
 import { contextFromTraceparent } from "@quern/shared/process/trace-context";
-import type { Embedded, Generated } from "../../protocol/engine-messages.ts";
+import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 
 /**
  * The two spans of a generation, recorded when it ended: `prefill` from its slot to the first token, `decode` from

@@ -1,16 +1,11 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
-import type { JobError } from "@quern/shared/contract/job";
-import type { EngineOptions } from "../protocol/engine-messages.ts";
-import type { MemoryPlan } from "./plan-memory.ts";
+import type { MemoryPlan } from "../fit/plan-memory.ts";
+import type { PlanReport } from "../fit/plan-report.ts";
+import type { EngineOptions } from "../protocol/engine-options.ts";
 
 const PLAN_MAIN = new URL("../engines/llama/plan-main.ts", import.meta.url);
-
-/** What the child answers. `cure`: what to change; null: it fits. */
-export type PlanReport =
-  | { type: "planned"; plan: MemoryPlan; cure: string | null }
-  | { type: "failed"; error: JobError };
 
 /**
  * How a model would lie in the memory that is free now. A child looks, since a GPU is chosen by the environment that a

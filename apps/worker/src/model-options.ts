@@ -4,10 +4,11 @@ import type { GgufHeader } from "@quern/shared/models/gguf-header";
 import type { LoraAdapter } from "@quern/shared/models/lora-adapter";
 import { headLength } from "./fit/model-shape.ts";
 import { kvTypesOf } from "./fit/settle-plan.ts";
-import type { EngineOptions } from "./protocol/engine-messages.ts";
+import type { EngineOptions } from "./protocol/engine-options.ts";
+import type { PreparerOptions } from "./protocol/prepare-messages.ts";
 import { reservedSlotsOf } from "./slots/reserved-slots.ts";
 
-/** What one worker is told of its engine. null: what the catalogue says. */
+/** What one worker is configured to do with its model. null: what the catalogue says. */
 export interface EngineSettings {
   /** CPU threads; null: as many as there are cores and the catalogue allows. */
   threads: number | null;
@@ -28,52 +29,66 @@ export interface EngineSettings {
   stateDir: string;
 }
 
+/** The settings of one model, for each part of the worker that needs some of them. */
+export interface ModelOptions {
+  engine: EngineOptions;
+  preparer: PreparerOptions;
+  reservedSlots: number;
+  /** `all`: a prompt may begin with what another tenant's left in a cache. */
+  prefixSharing: CatalogueEntry["prefixSharing"];
+}
+
 /**
- * What the engine child is told: the catalogue's entry, changed where the configuration says so.
+ * The catalogue's entry, changed where the configuration says so.
  * @throws QuernError `config_invalid` for what llama.cpp would accept silently and answer nonsense with (more context
  * than the model was trained for), or refuse without saying why (a q8_0 cache that the model or its options don't allow).
  */
-export function engineOptions(
-  engine: EngineSettings,
+export function modelOptions(
+  settings: EngineSettings,
   telemetry: boolean,
   entry: CatalogueEntry,
   modelPath: string,
   header: GgufHeader,
-): EngineOptions {
+): ModelOptions {
   const limit = header.contextLength ?? Number.POSITIVE_INFINITY;
-  if (engine.contextTokens !== null && engine.contextTokens > limit) {
+  if (settings.contextTokens !== null && settings.contextTokens > limit) {
     throw new QuernError(
       "config_invalid",
-      `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${engine.contextTokens}`,
+      `${entry.alias} was trained for ${limit} context tokens, QUERN_CONTEXT_TOKENS asks for ${settings.contextTokens}`,
     );
   }
   const { kind, thinking, sampling, toolCalls, fillInTheMiddle, prefixSharing, systemPrompts } = entry;
-  const kvType = engine.kvType ?? entry.kvType;
-  const flashAttention = engine.flashAttention ?? entry.flashAttention;
-  const slots = engine.slots ?? entry.slots;
+  const kvType = settings.kvType ?? entry.kvType;
+  const flashAttention = settings.flashAttention ?? entry.flashAttention;
+  const slots = settings.slots ?? entry.slots;
+  const contextTokens = settings.contextTokens ?? Math.min(entry.contextTokens, limit);
   checkKvType(entry.alias, kvType, flashAttention, header);
-  return {
+  const engine: EngineOptions = {
     modelPath,
     kind,
     slots,
-    reservedSlots: reservedSlotsOf(engine.reservedSlots, slots),
-    contextTokens: engine.contextTokens ?? Math.min(entry.contextTokens, limit),
-    threads: engine.threads ?? Math.min(engine.cores, entry.maxThreads ?? engine.cores),
+    contextTokens,
+    threads: settings.threads ?? Math.min(settings.cores, entry.maxThreads ?? settings.cores),
     kvType,
     flashAttention,
-    gpuLayers: engine.gpuLayers ?? entry.gpuLayers,
-    gpu: engine.gpu,
-    loras: engine.loras ?? entry.loras,
-    thinking,
-    sampling,
-    toolCalls,
-    fillInTheMiddle,
-    prefixSharing,
-    systemPrompts,
-    stateDir: engine.stateDir,
-    driver: engine.driver,
+    gpuLayers: settings.gpuLayers ?? entry.gpuLayers,
+    gpu: settings.gpu,
+    loras: settings.loras ?? entry.loras,
+    stateDir: settings.stateDir,
+    driver: settings.driver,
     telemetry,
   };
+  const preparer: PreparerOptions = {
+    modelPath,
+    kind,
+    contextTokens,
+    thinking,
+    toolCalls,
+    fillInTheMiddle,
+    sampling,
+    systemPrompts,
+  };
+  return { engine, preparer, reservedSlots: reservedSlotsOf(settings.reservedSlots, slots), prefixSharing };
 }
 
 /** With `auto`, llama.cpp turns flash attention on by itself where the cache needs it. */

@@ -1,12 +1,15 @@
-import type { EngineOptions } from "../../protocol/engine-messages.ts";
+import type { EngineOptions } from "./protocol/engine-options.ts";
+import type { PreparerOptions } from "./protocol/prepare-messages.ts";
+
+/** What an engine and its preparer are told, in one. */
+export type TestModelOptions = EngineOptions & PreparerOptions;
 
 /** A greedy engine of one small slot on one thread of the CPU, as tests need it most. */
-export function engineOptions(modelPath: string, changes: Partial<EngineOptions> = {}): EngineOptions {
+export function engineOptions(modelPath: string, changes: Partial<TestModelOptions> = {}): TestModelOptions {
   return {
     modelPath,
     kind: "chat",
     slots: 1,
-    reservedSlots: 0,
     contextTokens: 256,
     threads: 1,
     kvType: "f16",
@@ -18,7 +21,6 @@ export function engineOptions(modelPath: string, changes: Partial<EngineOptions>
     toolCalls: "hermes",
     fillInTheMiddle: false,
     sampling: { thinking: { temperature: 0 }, plain: { temperature: 0 } },
-    prefixSharing: "tenant",
     systemPrompts: [],
     stateDir: "unused",
     driver: "batch",

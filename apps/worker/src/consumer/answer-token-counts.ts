@@ -2,19 +2,22 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { tokenCountChannel } from "@quern/shared/contract/names";
 import { type TokenCountAnswer, tokenCountQuestionSchema } from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
-import type { EngineSupervisor } from "../supervise/engine-supervisor.ts";
+import { toJobError } from "../protocol/job-error.ts";
+import type { Preparation } from "../supervise/preparation.ts";
+
+const NEVER = new AbortController().signal;
 
 /**
- * Answers gateways that ask how many tokens a prompt or a text has. A question that comes while the engine is away stays
- * unanswered: the gateway then accepts the job, and its attempt judges it.
+ * Answers gateways that ask this worker how many tokens a prompt or a text has. A question may stay unanswered (the preparer
+ * died): the gateway then accepts the job, and its attempt decides.
  */
 export async function answerTokenCounts(
   subscriber: Redis,
   redis: Redis,
-  model: string,
-  engines: EngineSupervisor,
+  workerId: string,
+  preparation: Preparation,
 ): Promise<void> {
-  const channel = tokenCountChannel(model);
+  const channel = tokenCountChannel(workerId);
   subscriber.on("message", (from, message) => {
     if (from === channel) void answer(message).catch(() => {});
   });
@@ -22,13 +25,11 @@ export async function answerTokenCounts(
 
   async function answer(message: string): Promise<void> {
     const { questionId, replyChannel, request } = tokenCountQuestionSchema.parse(JSON.parse(message));
-    const engine = engines.current;
-    if (engine === null) return;
-    const counted = await engine.countTokens(request).then(
+    const counted = await preparation.count(request, NEVER).then(
       (tokens) => ({ tokens, refusal: null }),
-      (error) => {
+      (error: unknown) => {
         if (!(error instanceof QuernError)) throw error;
-        return { tokens: null, refusal: error.message };
+        return { tokens: null, refusal: toJobError(error) };
       },
     );
     const reply: TokenCountAnswer = { questionId, ...counted };

@@ -1,11 +1,12 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
-import type { LlamaModel, Token } from "node-llama-cpp";
+import type { LlamaModel } from "node-llama-cpp";
+import type { TextPiece } from "../tokens/tokenizer.ts";
 
-type CompletionReader = (completion: NonNullable<GenerationRequest["completion"]>) => Token[];
+type CompletionPieces = (completion: NonNullable<GenerationRequest["completion"]>) => TextPiece[];
 
 /**
- * A text to go on from, or the two sides of a gap in the form that Qwen's coders were trained on:
+ * A text to continue, or the two sides of a gap in the form that Qwen's coders were trained on:
  *
  *   <|fim_prefix|>prompt<|fim_suffix|>suffix<|fim_middle|>
  *
@@ -13,11 +14,12 @@ type CompletionReader = (completion: NonNullable<GenerationRequest["completion"]
  * are plain characters.
  * @param fillInTheMiddle what the model's entry says.
  */
-export function completionReader(model: LlamaModel, fillInTheMiddle: boolean): CompletionReader {
-  const { prefix: before, suffix: after, middle } = model.tokens.infill;
+export function completionPieces(model: LlamaModel, fillInTheMiddle: boolean): CompletionPieces {
+  const { prefixString: before, suffixString: after, middleString: middle } = model.tokens.infill;
+  const literal = (text: string) => ({ text, literal: true });
+  const special = (text: string) => ({ text, literal: false });
   return ({ prompt, suffix }) => {
-    const read = (text: string) => model.tokenize(text, false);
-    if (suffix === null) return read(prompt);
+    if (suffix === null) return [literal(prompt)];
     if (!fillInTheMiddle) {
       throw cannotFill(
         "this model was not trained to fill a gap: leave it out, or take one that was, like qwen2.5-coder-7b " +
@@ -29,7 +31,7 @@ export function completionReader(model: LlamaModel, fillInTheMiddle: boolean): C
         "this model's file has no tokens for it: leave it out, or take another file of the model",
       );
     }
-    return [before, ...read(prompt), after, ...read(suffix), middle];
+    return [special(before), literal(prompt), special(after), literal(suffix), special(middle)];
   };
 }
 

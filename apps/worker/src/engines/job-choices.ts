@@ -1,12 +1,38 @@
-import type { Generated, GenerationEvent } from "../../protocol/engine-messages.ts";
-import type { Generation } from "./generation.ts";
-import type { EndedGeneration, LoopEvent } from "./step-loop.ts";
+import type { GeneratedChoice } from "@quern/shared/contract/generation";
+import type { Delta } from "../protocol/delta.ts";
+import type { Generated, GenerationEvent, GenerationTimings } from "../protocol/engine-messages.ts";
+import type { PublishedChoice } from "../protocol/published-choice.ts";
 
-/** The generations of jobs that have not ended: as many as a job asks for choices. */
+/** One choice of a job, as an engine's loop generates it. */
+export interface JobChoice {
+  readonly id: string;
+  /** Counted from 0. */
+  readonly choice: number;
+  readonly promptLength: number;
+  /** What an earlier attempt has generated; null: nothing. */
+  readonly spoken: { readonly ended: PublishedChoice["ended"] } | null;
+}
+
+/** What an engine's loop reports of the choices. */
+export type LoopEvent<Choice extends JobChoice = JobChoice> =
+  | { type: "deltas"; generation: Choice; deltas: Delta[] }
+  | { type: "ended"; generation: Choice; ended: EndedGeneration }
+  | { type: "failed"; generation: Choice; error: Error };
+
+export interface EndedGeneration {
+  /** `finishReason` null: it was cancelled. */
+  choice: GeneratedChoice;
+  completionTokens: number;
+  reasoningTokens: number;
+  cachedTokens: number;
+  timings: GenerationTimings;
+}
+
+/** The choices of jobs that have not ended. */
 export class JobChoices {
   readonly #jobs = new Map<string, { promptTokens: number; ended: (EndedGeneration | null)[] }>();
 
-  begin(generations: readonly Generation[]): void {
+  begin(generations: readonly JobChoice[]): void {
     const [first] = generations;
     if (first === undefined) return;
     const ended = generations.map(() => null);
@@ -46,7 +72,7 @@ export class JobChoices {
 
 /** The end of a job tells how its first choice ended; the others say it themselves. */
 function finishedDelta(
-  { id, choice, spoken, promptLength: promptTokens }: Generation,
+  { id, choice, spoken, promptLength: promptTokens }: JobChoice,
   { choice: { finishReason }, completionTokens }: EndedGeneration,
 ): GenerationEvent[] {
   const toldBefore = spoken?.ended != null;

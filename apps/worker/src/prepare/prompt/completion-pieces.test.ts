@@ -5,6 +5,7 @@ import { writeFamilyModel } from "@quern/testing/gguf/family-model";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { vocabularyOf } from "../tokens/vocabulary.ts";
 import { promptReader } from "./prompt-reader.ts";
 
 let folder: string;
@@ -37,13 +38,13 @@ function read(
   fillInTheMiddle = true,
 ) {
   const request = { completion, messages: [], tools: [], templateOptions: {} };
-  return promptReader(model, fillInTheMiddle)(request);
+  return promptReader(vocabularyOf(model), fillInTheMiddle)(request, Number.POSITIVE_INFINITY);
 }
 
 test("a text is read as it stands", () => {
-  const { tokens, outputBegin } = read(other, { prompt: " a\nb", suffix: null });
+  const { tokens, begin } = read(other, { prompt: " a\nb", suffix: null });
   expect(tokens).toEqual(other.tokenize(" a\nb"));
-  expect(outputBegin).toBe("answering");
+  expect(begin).toBe("verbatim");
 });
 
 test("the sides of a gap stand between the model's own tokens", () => {

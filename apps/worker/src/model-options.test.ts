@@ -3,7 +3,7 @@ import { findModel, parseCatalogue } from "@quern/shared/models/catalogue";
 import { readGgufHeader } from "@quern/shared/models/gguf-header";
 import { expect, test } from "vitest";
 import { readEnv, toConfig } from "./config.ts";
-import { engineOptions } from "./engine-options.ts";
+import { modelOptions } from "./model-options.ts";
 
 const MODEL = join(import.meta.dirname, "..", "..", "..", "models", "tiny-qwen3-q8_0.gguf");
 const CATALOGUE = `models:
@@ -18,7 +18,8 @@ const CATALOGUE = `models:
 
 async function optionsFor(env: Record<string, string>) {
   const entry = findModel(parseCatalogue(CATALOGUE, "/m.yaml"), "a");
-  return engineOptions(toConfig(readEnv(env)).engine, false, entry, MODEL, await readGgufHeader(MODEL));
+  const header = await readGgufHeader(MODEL);
+  return modelOptions(toConfig(readEnv(env)).engine, false, entry, MODEL, header).engine;
 }
 
 test("the catalogue's entry holds where the environment says nothing, its context as far as the model was trained", async () => {

@@ -1,0 +1,159 @@
+import { QuernError } from "@quern/shared/contract/errors";
+import type {
+  PrepareCommand,
+  PrepareReport,
+  PreparerOptions,
+  VocabularyFacts,
+} from "../protocol/prepare-messages.ts";
+import { forkChild, type OwnedChild } from "./child.ts";
+import { fromJobError } from "./job-faults.ts";
+
+const PREPARER_MAIN = new URL("../prepare/main.ts", import.meta.url);
+
+/** One request takes seconds at most; a preparer that takes longer hangs. */
+const WORK_TIMEOUT_MS = 120_000;
+const LOAD_TIMEOUT_MS = 120_000;
+
+type Work = Extract<PrepareCommand, { type: "prepare" | "count" }>;
+type Outcome = Extract<PrepareReport, { type: "prepared" | "counted" }>;
+
+/** The preparer child died, or hung and was killed, while it worked on this request and on no other. */
+export class PreparerDied extends Error {
+  override name = "PreparerDied";
+}
+
+interface Waiting {
+  work: Work;
+  signal: AbortSignal;
+  resolve: (outcome: Outcome) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Preparer {
+  child: OwnedChild<PrepareCommand, PrepareReport>;
+  facts: VocabularyFacts;
+}
+
+/**
+ * One preparer child and the requests that wait for it, first come first served, one at a time: when the child dies, the
+ * request that it died of is known. The next request starts another child.
+ */
+export class PreparationLane implements AsyncDisposable {
+  readonly #options: PreparerOptions;
+  /** null: it stays. */
+  readonly #idleTimeoutMs: number | null;
+  readonly #waiting: Waiting[] = [];
+  readonly #closing = new AbortController();
+  #preparer: Preparer | null = null;
+  #working: Promise<void> = Promise.resolve();
+  #isWorking = false;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  /** `idleTimeoutMs`: a child with nothing to do for this long is closed; null: it stays. */
+  constructor(options: PreparerOptions, idleTimeoutMs: number | null) {
+    this.#options = options;
+    this.#idleTimeoutMs = idleTimeoutMs;
+  }
+
+  /** Loads the vocabulary ahead of the first request. @throws QuernError when it can't be loaded. */
+  async start(signal: AbortSignal): Promise<VocabularyFacts> {
+    this.#preparer = await startPreparer(this.#options, signal);
+    return this.#preparer.facts;
+  }
+
+  /** @throws QuernError when the request is refused; PreparerDied; the reason of `signal`'s abort. */
+  async run(work: Work, signal: AbortSignal): Promise<Outcome> {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    // What the child is at can't be stopped; its outcome is dropped.
+    const giveUp = () => reject(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    this.#waiting.push({ work, signal, resolve, reject });
+    if (!this.#isWorking) this.#working = this.#workOff();
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    clearTimeout(this.#idleTimer);
+    this.#preparer?.child.kill();
+    await this.#working;
+    await this.#preparer?.child.exited;
+  }
+
+  async #workOff(): Promise<void> {
+    this.#isWorking = true;
+    clearTimeout(this.#idleTimer);
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      const { work, signal, resolve, reject } = next;
+      if (!signal.aborted) await this.#do(work).then(resolve, reject);
+    }
+    this.#isWorking = false;
+    this.#closeWhenIdle();
+  }
+
+  async #do(work: Work): Promise<Outcome> {
+    this.#closing.signal.throwIfAborted();
+    this.#preparer ??= await startPreparer(this.#options, this.#closing.signal);
+    const { child } = this.#preparer;
+    const timer = setTimeout(child.kill, WORK_TIMEOUT_MS);
+    try {
+      const report = nextReport(child);
+      child.send(work);
+      return await report;
+    } catch (error) {
+      if (error instanceof PreparerDied) this.#preparer = null;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#idleTimeoutMs === null || this.#closing.signal.aborted) return;
+    this.#idleTimer = setTimeout(() => {
+      this.#preparer?.child.kill();
+      this.#preparer = null;
+    }, this.#idleTimeoutMs).unref();
+  }
+}
+
+async function startPreparer(options: PreparerOptions, signal: AbortSignal): Promise<Preparer> {
+  signal.throwIfAborted();
+  const child = forkChild<PrepareCommand, PrepareReport>(PREPARER_MAIN, null);
+  const timer = setTimeout(child.kill, LOAD_TIMEOUT_MS);
+  signal.addEventListener("abort", child.kill, { once: true });
+  try {
+    const first = child.next();
+    child.send({ type: "load", options });
+    const report = await Promise.race([first, child.exited.then(({ description }) => description)]);
+    if (typeof report === "string") {
+      throw new QuernError(
+        "model_load_failed",
+        `the process that prepares prompts for ${options.modelPath} died while it loaded: ${report}`,
+      );
+    }
+    if (report.type === "loaded") return { child, facts: report.facts };
+    throw report.type === "load_failed" ? fromJobError(report.error) : new Error(`unexpected ${report.type}`);
+  } catch (error) {
+    child.kill();
+    await child.exited;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", child.kill);
+  }
+}
+
+/** @throws QuernError when the request is refused, PreparerDied. */
+async function nextReport(child: Preparer["child"]): Promise<Outcome> {
+  const report = await Promise.race([child.next(), child.exited]);
+  if (!("type" in report)) throw new PreparerDied(`the preparer died of this request: ${report.description}`);
+  if (report.type === "refused") throw fromJobError(report.error);
+  if (report.type === "prepared" || report.type === "counted") return report;
+  throw new Error(`a preparer reported ${report.type} instead of an outcome`);
+}
