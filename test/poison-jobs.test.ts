@@ -29,11 +29,13 @@ function startPoisonable(workers: number, env: Record<string, string> = {}): Pro
   });
 }
 
-function submit(url: string, content: string): Promise<Job> {
+/** `poison`: what its engine dies of; an engine sees no text of a prompt, but the stop strings of a request. */
+function submit(url: string, poison: string | null): Promise<Job> {
   return submitJob(url, {
     model: endless.model,
-    messages: [{ role: "user", content }],
+    messages: [{ role: "user", content: "Tell me a tale." }],
     max_tokens: MAX_TOKENS,
+    ...(poison === null ? {} : { stop: [poison] }),
   });
 }
 
@@ -43,7 +45,7 @@ async function submitAmongOthers(
   redis: Redis,
   poison: string,
 ): Promise<{ others: Job[]; culprit: Job }> {
-  const others = await Promise.all(Array.from({ length: SLOTS - 1 }, () => submit(url, "Tell me a tale.")));
+  const others = await Promise.all(Array.from({ length: SLOTS - 1 }, () => submit(url, null)));
   for (const { id } of others) await until(async () => (await readJob(redis, id))?.firstTokenAtMs);
   return { others, culprit: await submit(url, poison) };
 }

@@ -1,6 +1,6 @@
-// Loaded into an engine child before its own code (`poisonEnvironment`): a request with one of these words kills it, as one
-// that llama.cpp asserts on does. No request is known that this release of llama.cpp dies of on a healthy model, and the
-// engine itself has no such door.
+// Loaded into an engine child before its own code (`poisonEnvironment`): a request that has one of these words among its stop
+// strings kills it, as one that llama.cpp asserts on does. No request is known that this release of llama.cpp dies of on a
+// healthy model, and the engine itself has no such door.
 
 const ENGINE_MAIN = /\/engines\/llama\/main\.ts$/;
 const DEATHS: Readonly<Record<string, () => void>> = {

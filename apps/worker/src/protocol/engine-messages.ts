@@ -68,7 +68,7 @@ export type GenerationEvent =
   | { type: "refused"; id: string; error: JobError };
 
 /**
- * Sent after a step that brought something about, whenever the occupancy of the slots changes (before the step that first
+ * Sent after a step that brought something about, whenever the occupancy changes (before the step that first
  * decodes a request, so that a death in that step is laid to the right requests), and once a second while steps are made.
  */
 export interface StepReport {

@@ -54,7 +54,7 @@ export type EngineEnd = "killed" | "crashed" | "hung";
 export class EngineDied extends Error {
   override name = "EngineDied";
   readonly how: EngineEnd;
-  /** The requests that held a slot, and those for vectors. The others still waited. */
+  /** The requests that it may have died of. The others waited for a slot. */
   readonly atWork: ReadonlySet<string>;
 
   constructor(message: string, how: EngineEnd = "crashed", atWork: Iterable<string> = []) {
@@ -91,7 +91,6 @@ export class EngineProcess {
   /** Resolves with how it ended, for people, or `null` when it was closed. */
   readonly exited: Promise<string | null>;
   readonly #child: OwnedChild<EngineCommand, EngineReport>;
-  readonly #slots: number;
   readonly #watchdog: Watchdog;
   readonly #watch: NodeJS.Timeout;
   readonly #requests = new Map<string, PendingRequest>();
@@ -124,7 +123,7 @@ export class EngineProcess {
         }),
         timeOut.rejected,
       ]);
-      return new EngineProcess(child, options.slots, facts, settings.stepTimeoutMs);
+      return new EngineProcess(child, facts, settings.stepTimeoutMs);
     } catch (error) {
       child.kill();
       await child.exited;
@@ -137,12 +136,10 @@ export class EngineProcess {
 
   private constructor(
     child: OwnedChild<EngineCommand, EngineReport>,
-    slots: number,
     facts: LoadedModelFacts,
     stepTimeoutMs: number,
   ) {
     this.#child = child;
-    this.#slots = slots;
     this.facts = facts;
     this.#watchdog = new Watchdog(stepTimeoutMs);
     this.#watch = setInterval(() => this.#killIfHung(), CHECK_INTERVAL_MS);
@@ -256,16 +253,14 @@ export class EngineProcess {
     return signal === "SIGKILL" ? "killed" : "crashed";
   }
 
-  /** A request that ended in the engine, and is not settled here yet, is not at work. */
+  /**
+   * All but the requests that are known to wait for a slot and to have none: what the engine has not reported yet, it may
+   * have died of while it read it.
+   */
   #atWork(): string[] {
-    const byKind = Map.groupBy(this.#requests, ([, { kind }]) => kind);
-    const embeddings = (byKind.get("embeddings") ?? []).map(([id]) => id);
     const inSlots = new Set(this.#occupancy.slots);
-    const generating = (byKind.get("steps") ?? []).map(([id]) => id);
-    const reported = generating.filter((id) => inSlots.has(id));
-    // A death that comes before the first report of its slots: rather one request too many than none.
-    const atWork = reported.length > 0 ? reported : generating.slice(0, this.#slots);
-    return [...atWork, ...embeddings];
+    const waiting = new Set(this.#occupancy.waiting);
+    return [...this.#requests.keys()].filter((id) => inSlots.has(id) || !waiting.has(id));
   }
 
   #rejectAll(error: EngineDied): void {

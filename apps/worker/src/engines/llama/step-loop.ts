@@ -79,7 +79,7 @@ export class StepLoop {
   readonly #waiting = new EntryQueue<Generation>();
   readonly #pace = new StreamPace();
   #events: LoopEvent<Generation>[] = [];
-  /** Whether a slot was taken or freed since the last report. */
+  /** Whether a slot was taken or freed, or a generation came to wait, since the last report. */
   #occupancyChanged = false;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
   #wake = () => {};
@@ -92,6 +92,7 @@ export class StepLoop {
 
   submit(generation: Generation): void {
     this.#waiting.add(generation);
+    this.#occupancyChanged = true;
     this.#wake();
   }
 

@@ -71,6 +71,7 @@ class ScriptedEngine implements Engine {
     const begun = generations.filter((generation) => generation !== null);
     this.#choices.begin(begun);
     for (const generation of begun) this.#waiting.add(generation);
+    this.#occupancyChanged = true;
     this.#wake();
   }
 
