@@ -220,6 +220,9 @@ export function openApiDocument(): Json {
         get: {
           operationId: "listJobs",
           summary: "List jobs",
+          description:
+            "Go on with `after=<last_id>` while `has_more` is true. One request looks at 10,000 jobs at most: with `status` or `model` a " +
+            "page may hold fewer than `limit` jobs, or none, and still have more.",
           parameters: queryParameters(jobListQuerySchema),
           responses: { 200: json("A page of jobs", "JobList"), ...errors(400, 403, 503) },
         },
