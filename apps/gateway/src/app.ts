@@ -2,9 +2,9 @@ import express, { type Express } from "express";
 import type { GatewayEvents } from "./events.ts";
 import { errorReply } from "./http/error-reply.ts";
 import { jsonBody } from "./http/json-body.ts";
-import { loopbackGuard } from "./http/loopback-guard.ts";
 import type { OpenRequests } from "./http/open-requests.ts";
 import { requestId } from "./http/request-id.ts";
+import { type HostPolicy, webPageGuard } from "./http/web-page-guard.ts";
 import { openApiRoute } from "./openapi/openapi-route.ts";
 import { batchEventsRoute } from "./routes/batch-events.ts";
 import { cancelBatchRoute } from "./routes/cancel-batch.ts";
@@ -46,7 +46,7 @@ export function createApp(
   context: RouteContext,
   events: GatewayEvents,
   openRequests: OpenRequests,
-  options: { maxBodyBytes: number; loopbackOnly: boolean },
+  options: { maxBodyBytes: number; hosts: HostPolicy },
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag");
@@ -57,7 +57,7 @@ export function createApp(
     response.once("close", () => events.requestServed(request, response, performance.now() - beganMs));
     next();
   });
-  if (options.loopbackOnly) app.use(loopbackGuard);
+  app.use(webPageGuard(options.hosts));
 
   const json = jsonBody(options.maxBodyBytes);
   app.post("/v1/chat/completions", json, chatCompletionsRoute(context));

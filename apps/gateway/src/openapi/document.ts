@@ -565,7 +565,7 @@ function body(schema: keyof typeof schemas, example: unknown): Json {
 
 const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   400: "The request is at fault; `param` names the field",
-  403: "Without API keys only this machine is answered",
+  403: "Without API keys no web page of another site is answered, and no request under a name that is not the gateway's (`QUERN_ALLOWED_HOSTS`)",
   404: "There is no such thing, or it is not yours",
   409: "The first request of this Idempotency-Key is just being accepted; or the job or batch is in no state for this; or a batch still reads the file",
   410: "Somebody cancelled the job before it ended; or what is asked for is no longer kept",
