@@ -1,5 +1,6 @@
-import express, { type Express } from "express";
+import express, { type Express, type Request } from "express";
 import type { GatewayEvents } from "./events.ts";
+import { bodyTimeLimit } from "./http/body-time-limit.ts";
 import { errorReply } from "./http/error-reply.ts";
 import { jsonBody } from "./http/json-body.ts";
 import type { OpenRequests } from "./http/open-requests.ts";
@@ -41,22 +42,34 @@ import { listWorkersRoute } from "./routes/workers.ts";
 /** Asked by machines, every few seconds. */
 export const HEALTH_PATHS = ["/healthz", "/readyz"];
 
+const UPLOAD_PATH = "/v1/files";
+
+function isUpload({ method, path }: Request): boolean {
+  return method === "POST" && path === UPLOAD_PATH;
+}
+
 /** All that is between HTTP and the routes, and where each of them hangs. */
 export function createApp(
   context: RouteContext,
   events: GatewayEvents,
   openRequests: OpenRequests,
-  options: { maxBodyBytes: number; hosts: HostPolicy },
+  options: { maxBodyBytes: number; bodyTimeoutMs: number; hosts: HostPolicy },
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   app.use(requestId);
   app.use(openRequests.count);
+  app.use((_request, response, next) => {
+    // A client that kept its connection would send its next request here again.
+    if (context.draining.aborted) response.setHeader("connection", "close");
+    next();
+  });
   app.use((request, response, next) => {
     const beganMs = performance.now();
     response.once("close", () => events.requestServed(request, response, performance.now() - beganMs));
     next();
   });
+  app.use(bodyTimeLimit({ limitMs: options.bodyTimeoutMs, isLong: isUpload }));
   app.use(webPageGuard(options.hosts));
 
   const json = jsonBody(options.maxBodyBytes);
@@ -74,7 +87,7 @@ export function createApp(
   app.post("/v1/jobs/:id/retry", retryJobRoute(context));
   app.post("/v1/jobs/:id/cancel", cancelJobRoute(context));
   app.get("/v1/jobs/:id/events", jobEventsRoute(context));
-  app.post("/v1/files", createFileRoute(context));
+  app.post(UPLOAD_PATH, createFileRoute(context, options.bodyTimeoutMs));
   app.get("/v1/files", listFilesRoute(context));
   app.get("/v1/files/:id", getFileRoute(context));
   app.delete("/v1/files/:id", deleteFileRoute(context));

@@ -28,6 +28,7 @@ const envSchema = z.object({
     .int()
     .min(1_024)
     .default(10 * 2 ** 20),
+  QUERN_BODY_TIMEOUT_SECONDS: z.coerce.number().min(1).max(600).default(60),
   QUERN_MAX_FILE_BYTES: z.coerce
     .number()
     .int()
@@ -59,6 +60,8 @@ export interface GatewayConfig {
   listen: { host: string; port: number };
   http: {
     maxBodyBytes: number;
+    /** How long a JSON body may take, and how long a caller may be silent in the middle of a file. */
+    bodyTimeoutMs: number;
     /** By which names requests may call it: a stranger's web page must not reach an open gateway. */
     hosts: HostPolicy;
   };
@@ -93,6 +96,7 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
     listen: { host: env.QUERN_HOST, port: env.QUERN_PORT },
     http: {
       maxBodyBytes: env.QUERN_MAX_BODY_BYTES,
+      bodyTimeoutMs: env.QUERN_BODY_TIMEOUT_SECONDS * 1_000,
       hosts: { allowedHosts: new Set(env.QUERN_ALLOWED_HOSTS), reachedFrom },
     },
     files: { store: toFileStoreConfig(env), maxBytes: env.QUERN_MAX_FILE_BYTES },

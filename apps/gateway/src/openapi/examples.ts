@@ -216,6 +216,7 @@ const failures = {
     "deadline_exceeded",
     `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${submitted.id}`,
   ),
+  408: new QuernError("request_timeout", "the body did not arrive within 60 s of its headers"),
   413: new QuernError("body_too_large", "the body is larger than 10485760 bytes"),
   507: new QuernError(
     "file_store_full",

@@ -5,6 +5,7 @@ export type ErrorCode =
   | "invalid_json"
   | "unsupported_parameter"
   | "body_too_large"
+  | "request_timeout"
   | "forbidden"
   | "method_not_allowed"
   | "context_length_exceeded"
