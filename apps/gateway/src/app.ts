@@ -42,10 +42,8 @@ import { listWorkersRoute } from "./routes/workers.ts";
 /** Asked by machines, every few seconds. */
 export const HEALTH_PATHS = ["/healthz", "/readyz"];
 
-const UPLOAD_PATH = "/v1/files";
-
 function isUpload({ method, path }: Request): boolean {
-  return method === "POST" && path === UPLOAD_PATH;
+  return method === "POST" && path === "/v1/files";
 }
 
 /** All that is between HTTP and the routes, and where each of them hangs. */
@@ -87,7 +85,7 @@ export function createApp(
   app.post("/v1/jobs/:id/retry", retryJobRoute(context));
   app.post("/v1/jobs/:id/cancel", cancelJobRoute(context));
   app.get("/v1/jobs/:id/events", jobEventsRoute(context));
-  app.post(UPLOAD_PATH, createFileRoute(context, options.bodyTimeoutMs));
+  app.post("/v1/files", createFileRoute(context, options.bodyTimeoutMs));
   app.get("/v1/files", listFilesRoute(context));
   app.get("/v1/files/:id", getFileRoute(context));
   app.delete("/v1/files/:id", deleteFileRoute(context));
