@@ -2,34 +2,23 @@ import { once } from "node:events";
 import { Agent, type IncomingMessage, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClusterProcess, startProcess, until } from "@quern/testing/cluster";
-import { freePort } from "@quern/testing/free-port";
-import { type RedisServer, startRedis } from "@quern/testing/redis-server";
+import { type Cluster, startCluster, until } from "@quern/testing/cluster";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
 // Promise: a caller that sends its body slowly, or not to its end, does not hold a connection for long, and one that sends a file as fast as
 // it can has the time that it needs. Idle connections outlive those of common load balancers, and not the gateway.
 
-const TIME_LIMIT_MS = 1_000;
+const TIME_LIMIT_MS = 2_000;
 
-let redis: RedisServer;
-let gateway: ClusterProcess;
+let cluster: Cluster;
 let port: number;
 beforeAll(async () => {
-  redis = await startRedis();
-  port = await freePort();
-  gateway = await startProcess("gateway", {
-    REDIS_URL: redis.url,
-    QUERN_PORT: String(port),
-    QUERN_BODY_TIMEOUT_SECONDS: String(TIME_LIMIT_MS / 1_000),
-    QUERN_MAX_FILE_BYTES: "100000",
-  });
-  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
+  const env = { QUERN_BODY_TIMEOUT_SECONDS: String(TIME_LIMIT_MS / 1_000), QUERN_MAX_FILE_BYTES: "100000" };
+  cluster = await startCluster({ workers: [], schedulers: [], env });
+  port = Number(new URL(cluster.url).port);
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
 });
-afterAll(async () => {
-  await gateway?.kill("SIGTERM");
-  await redis?.[Symbol.asyncDispose]();
-});
+afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 interface Raw {
   socket: Socket;
@@ -131,7 +120,7 @@ test("an idle connection is kept for 75 s, and closed at once when the gateway s
   await until(async () => received().includes('"ok"'));
   expect(received()).toContain("Keep-Alive: timeout=75");
   const beganMs = performance.now();
-  expect(await gateway.kill("SIGTERM")).toBe(0);
+  expect(await cluster.gateways[0]?.kill("SIGTERM")).toBe(0);
   await closed;
   expect(performance.now() - beganMs).toBeLessThan(10_000);
 });

@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type ClusterProcess, startProcess, stopProcess, until } from "@quern/testing/cluster";
 import { freePort } from "@quern/testing/free-port";
@@ -10,10 +13,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 // it is published; those who may reach it can.
 
 let redis: RedisServer;
+let folder: string;
 beforeAll(async () => {
   redis = await startRedis();
+  folder = await mkdtemp(join(tmpdir(), "quern-web-pages-"));
 });
-afterAll(() => redis?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await redis?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
 
 interface Gateway {
   port: number;
@@ -24,6 +32,7 @@ async function startGateway(env: Record<string, string>): Promise<Gateway> {
   const port = await freePort();
   const started = await startProcess("gateway", {
     REDIS_URL: redis.url,
+    QUERN_FILES: folder,
     QUERN_HOST: "127.0.0.1",
     QUERN_PORT: String(port),
     ...env,

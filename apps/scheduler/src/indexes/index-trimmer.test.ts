@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { batchIndexKey, batchKey, jobIndexKey, jobKey } from "@quern/shared/contract/names";
 import { createBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
@@ -9,7 +12,7 @@ import { TimedLock } from "@quern/shared/redis/timed-lock";
 import { startProcess, stopProcess, until } from "@quern/testing/cluster";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { IndexTrimmer } from "./index-trimmer.ts";
 import { PAGE_IDS, trimPage } from "./trim-page.ts";
 
@@ -109,7 +112,9 @@ test("a trimmer without the lock leaves the lists alone", async () => {
 
 test("a scheduler trims by itself", async () => {
   const kept = await fill(1_500, (at) => at % 5 === 0);
-  const env = { REDIS_URL: server.url, QUERN_LOG_LEVEL: "info" };
+  const folder = await mkdtemp(join(tmpdir(), "quern-index-trimmer-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const env = { REDIS_URL: server.url, QUERN_FILES: folder, QUERN_LOG_LEVEL: "info" };
   const scheduler = await startProcess("scheduler", env);
   try {
     await until(async () => (await redis.zcard(INDEX)) <= kept.length);

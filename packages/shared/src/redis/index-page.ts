@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { writeRefusalOf } from "./write-refusal.ts";
 
 export interface IndexPageQuery {
   /** Sorted set of ids that all have score 0. */
@@ -39,7 +40,7 @@ export async function readIndexPage<Item>(
     const ids = await nextIds(redis, query, after);
     const items = await read(ids);
     const gone = ids.filter((_, at) => items[at] === null);
-    if (gone.length > 0) await redis.zrem(query.indexKey, ...gone);
+    if (gone.length > 0) await removeIds(redis, query.indexKey, gone);
     for (const [at, id] of ids.entries()) {
       const item = items[at] ?? null;
       if (item === null || !matches(item)) continue;
@@ -50,6 +51,15 @@ export async function readIndexPage<Item>(
     after = ids.at(-1) ?? null;
   }
   return { found, hasMore: true, lastId: after };
+}
+
+/** Reading goes on while Redis refuses writes: the ids are removed another time. */
+async function removeIds(redis: Redis, indexKey: string, ids: string[]): Promise<void> {
+  try {
+    await redis.zrem(indexKey, ...ids);
+  } catch (error) {
+    if (writeRefusalOf(error) === null) throw error;
+  }
 }
 
 function lastOf(found: readonly { id: string }[]): string | null {

@@ -162,6 +162,17 @@ test("jobs that lapsed drop out of the list and of its index", async () => {
   expect(await redis.zrange(jobIndexKey("default"), "0", "-1")).toEqual(left);
 });
 
+test("jobs are listed while Redis refuses writes, without those that lapsed", async () => {
+  const ids = await submit(3);
+  await redis.del(jobKey(ids[1] ?? ""));
+  await redis.config("SET", "min-replicas-to-write", "1");
+  try {
+    expect((await page({ order: "asc" })).ids).toEqual([ids[0], ids[2]]);
+  } finally {
+    await redis.config("SET", "min-replicas-to-write", "0");
+  }
+});
+
 test("another tenant's jobs and unconfirmed ones are not listed", async () => {
   const [ours] = await submit(1);
   await submit(3, { tenant: "another" });
