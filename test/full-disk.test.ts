@@ -38,7 +38,14 @@ test("503 while there is no room, and what ran ends when there is some", async (
   await until(async () => (await callApi<Job>(`${cluster.url}/v1/jobs/${id}`)).status === "running");
 
   await limitFileSize(pid, 1);
-  await until(async () => (await fetch(`${cluster.url}/readyz`)).status === 503);
+  const notReady = await until(async () => {
+    const reply = await fetch(`${cluster.url}/readyz`);
+    return reply.status === 503 ? reply : null;
+  });
+  expect(await notReady.json()).toMatchObject({
+    reasons: ["redis_refuses_writes"],
+    message: expect.stringContaining("disk"),
+  });
   for (const [path, request] of [
     ["/v1/jobs", { endpoint: "/v1/chat/completions", body: tale(5) }],
     ["/v1/chat/completions", tale(5)],
@@ -57,6 +64,7 @@ test("503 while there is no room, and what ran ends when there is some", async (
   expect((await callApi<Job>(`${cluster.url}/v1/jobs/${id}`)).status).toBe("running");
 
   await limitFileSize(pid, null);
+  await until(async () => (await fetch(`${cluster.url}/readyz`)).ok);
   const job = await endedJob(cluster.url, id);
   expect(job).toMatchObject({ status: "completed", usage: { completion_tokens: 3_000 } });
   const text = job.response?.body.choices[0]?.message.content ?? "";

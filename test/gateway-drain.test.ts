@@ -45,6 +45,8 @@ test("with streams open it is not ready, takes no more jobs, and lets the stream
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   const refused = await ask(url, "/v1/jobs", { endpoint: "/v1/chat/completions", body: tale() });
   expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+  // A client that keeps its connection would meet this gateway again.
+  expect(refused.headers.get("connection")).toBe("close");
   expect(await refused.json()).toMatchObject({ error: { code: "draining" } });
   // What can be read here still can.
   expect((await callApi<Job>(`${url}/v1/jobs/${id}`)).status).toBe("running");

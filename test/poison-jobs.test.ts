@@ -5,6 +5,7 @@ import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-mod
 import { callApi, endedJob, type Job, submitJob } from "@quern/testing/jobs-api";
 import { ENGINE_POISON, poisonEnvironment, WORKER_POISON } from "@quern/testing/poison-environment";
 import type { Redis } from "ioredis";
+import OpenAI, { InternalServerError } from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 // Promise: a job that kills its engine, or its whole worker, fails by itself; whatever ran beside it completes.
@@ -91,6 +92,18 @@ test("15 of 16 jobs in one engine complete, the one that kills it fails after th
     for (const { id } of jobs.others) expect(await readJob(redis, id)).toMatchObject({ crashes: 1 });
   });
   expect(cluster.workers[0]?.output().match(/engine died, restarting/g)).toHaveLength(3);
+});
+
+test("OpenAI's client does not send again what killed engines", async () => {
+  await using cluster = await startPoisonable(1);
+  const client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: "unused", maxRetries: 2 });
+  const body = { model: endless.model, messages: [{ role: "user" as const, content: ENGINE_POISON }] };
+  const error = await client.chat.completions.create(body).catch((thrown: unknown) => thrown);
+  if (!(error instanceof InternalServerError)) throw error;
+  expect(error.code).toBe("engine_crashed");
+  expect(error.headers.get("x-should-retry")).toBe("false");
+  const { data } = await callApi<{ data: Job[] }>(`${cluster.url}/v1/jobs`);
+  expect(data).toHaveLength(1);
 });
 
 test("a job that takes its worker with it is found out too", { timeout: 180_000 }, async () => {

@@ -2,6 +2,7 @@ import { connectRedis } from "@quern/shared/redis/connect";
 import { type Cluster, startCluster, until } from "@quern/testing/cluster";
 import { type EndlessModel, writeEndlessModel } from "@quern/testing/endless-model";
 import { callApi, endedJob, type Job, submitJob } from "@quern/testing/jobs-api";
+import { startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -50,6 +51,16 @@ async function refusedWith(code: string): Promise<string> {
   return message;
 }
 
+async function expectNotReady(cure: string, url = cluster.url): Promise<void> {
+  const reply = await fetch(`${url}/readyz`);
+  expect(reply.status).toBe(503);
+  expect(await reply.json()).toEqual({
+    status: "not_ready",
+    reasons: ["redis_refuses_writes"],
+    message: expect.stringContaining(cure),
+  });
+}
+
 test("one that evicts is not ready, and refuses jobs with the cure, until it is cured", async () => {
   const before = await submitJob(cluster.url, tale({ max_tokens: 5 }));
   await redis.config("SET", "maxmemory-policy", "allkeys-lru");
@@ -57,7 +68,11 @@ test("one that evicts is not ready, and refuses jobs with the cure, until it is 
     const reply = await fetch(`${cluster.url}/readyz`);
     return reply.status === 503 ? reply : null;
   });
-  expect(await notReady.json()).toEqual({ status: "not_ready", reasons: ["redis_evicts"] });
+  expect(await notReady.json()).toEqual({
+    status: "not_ready",
+    reasons: ["redis_evicts"],
+    message: expect.stringContaining("config set maxmemory-policy noeviction"),
+  });
   expect(await refusedWith("redis_evicts")).toContain("config set maxmemory-policy noeviction");
   // A gateway that starts now has not looked yet; it does before its first job.
   const other = await cluster.startGateway();
@@ -82,12 +97,14 @@ test("when its memory is full submits are refused, and what was accepted ends on
   const accepted = [running.id];
   await redis.config("SET", "maxmemory", "1mb");
   try {
-    await refusedWith("redis_unavailable");
-    // Reading goes on, and whoever asks whether it is ready hears so.
+    expect(await refusedWith("redis_unavailable")).toContain("maxmemory");
+    // Reading goes on, and the gateway is not ready.
     expect((await fetch(`${cluster.url}/v1/jobs/${running.id}`)).status).toBe(200);
+    await expectNotReady("maxmemory");
   } finally {
     await redis.config("SET", "maxmemory", "0");
   }
+  expect((await fetch(`${cluster.url}/readyz`)).status).toBe(200);
   accepted.push((await submitJob(cluster.url, tale({ max_tokens: 5 }))).id);
   for (const id of accepted) expect((await endedJob(cluster.url, id)).status).toBe("completed");
   const { data } = await callApi<{ data: Job[] }>(`${cluster.url}/v1/jobs?limit=100`);
@@ -98,6 +115,17 @@ test("when its memory is full submits are refused, and what was accepted ends on
     "event: start",
     "event: end",
   ]);
+});
+
+test("one without the replicas that it waits for is not ready, and refuses jobs", async () => {
+  await redis.config("SET", "min-replicas-to-write", "1");
+  try {
+    await expectNotReady("min-replicas-to-write");
+    expect(await refusedWith("redis_unavailable")).toContain("min-replicas-to-write");
+  } finally {
+    await redis.config("SET", "min-replicas-to-write", "0");
+  }
+  expect((await fetch(`${cluster.url}/readyz`)).status).toBe(200);
 });
 
 test("jobs are accepted up to the brim, and each of those that were ends", async () => {
@@ -129,4 +157,19 @@ test("jobs are accepted up to the brim, and each of those that were ends", async
   }
   expect(accepted.length).toBeGreaterThan(3);
   for (const id of accepted) expect((await endedJob(cluster.url, id)).status).toBe("completed");
+});
+
+test("a read-only replica is not ready, until it takes writes again", async () => {
+  await using primary = await startRedis();
+  await using other = await startCluster({ workers: [], schedulers: [] });
+  const replica = connectRedis(other.redis.url, "work", () => {});
+  try {
+    await until(async () => (await fetch(`${other.url}/readyz`)).ok);
+    await replica.replicaof("127.0.0.1", primary.port);
+    await expectNotReady("REDIS_URL", other.url);
+    await replica.replicaof("NO", "ONE");
+    expect((await fetch(`${other.url}/readyz`)).status).toBe(200);
+  } finally {
+    replica.disconnect();
+  }
 });

@@ -53,6 +53,7 @@ test("the gateway listens without keys only because its port is published on loo
   expect(gateway?.environment).toMatchObject({
     QUERN_HOST: "0.0.0.0",
     QUERN_ALLOW_UNAUTHENTICATED: "container",
+    QUERN_ALLOWED_HOSTS: null,
   });
   expect(worker?.environment).not.toHaveProperty("QUERN_ALLOW_UNAUTHENTICATED");
   expect(gateway?.healthcheck?.test.join(" ")).toContain("http://127.0.0.1:8080/readyz");

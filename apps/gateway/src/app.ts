@@ -1,10 +1,11 @@
-import express, { type Express } from "express";
+import express, { type Express, type Request } from "express";
 import type { GatewayEvents } from "./events.ts";
+import { bodyTimeLimit } from "./http/body-time-limit.ts";
 import { errorReply } from "./http/error-reply.ts";
 import { jsonBody } from "./http/json-body.ts";
-import { loopbackGuard } from "./http/loopback-guard.ts";
 import type { OpenRequests } from "./http/open-requests.ts";
 import { requestId } from "./http/request-id.ts";
+import { type HostPolicy, webPageGuard } from "./http/web-page-guard.ts";
 import { openApiRoute } from "./openapi/openapi-route.ts";
 import { batchEventsRoute } from "./routes/batch-events.ts";
 import { cancelBatchRoute } from "./routes/cancel-batch.ts";
@@ -41,23 +42,33 @@ import { listWorkersRoute } from "./routes/workers.ts";
 /** Asked by machines, every few seconds. */
 export const HEALTH_PATHS = ["/healthz", "/readyz"];
 
+function isUpload({ method, path }: Request): boolean {
+  return method === "POST" && path === "/v1/files";
+}
+
 /** All that is between HTTP and the routes, and where each of them hangs. */
 export function createApp(
   context: RouteContext,
   events: GatewayEvents,
   openRequests: OpenRequests,
-  options: { maxBodyBytes: number; loopbackOnly: boolean },
+  options: { maxBodyBytes: number; bodyTimeoutMs: number; hosts: HostPolicy },
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag");
   app.use(requestId);
   app.use(openRequests.count);
+  app.use((_request, response, next) => {
+    // A client that kept its connection would send its next request here again.
+    if (context.draining.aborted) response.setHeader("connection", "close");
+    next();
+  });
   app.use((request, response, next) => {
     const beganMs = performance.now();
     response.once("close", () => events.requestServed(request, response, performance.now() - beganMs));
     next();
   });
-  if (options.loopbackOnly) app.use(loopbackGuard);
+  app.use(bodyTimeLimit({ limitMs: options.bodyTimeoutMs, isLong: isUpload }));
+  app.use(webPageGuard(options.hosts));
 
   const json = jsonBody(options.maxBodyBytes);
   app.post("/v1/chat/completions", json, chatCompletionsRoute(context));
@@ -74,7 +85,7 @@ export function createApp(
   app.post("/v1/jobs/:id/retry", retryJobRoute(context));
   app.post("/v1/jobs/:id/cancel", cancelJobRoute(context));
   app.get("/v1/jobs/:id/events", jobEventsRoute(context));
-  app.post("/v1/files", createFileRoute(context));
+  app.post("/v1/files", createFileRoute(context, options.bodyTimeoutMs));
   app.get("/v1/files", listFilesRoute(context));
   app.get("/v1/files/:id", getFileRoute(context));
   app.delete("/v1/files/:id", deleteFileRoute(context));

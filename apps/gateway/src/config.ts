@@ -10,18 +10,25 @@ import { parseEnv } from "@quern/shared/process/env";
 import { type Retention, retentionVariables, toRetention } from "@quern/shared/process/retention";
 import { z } from "zod";
 import type { WebhookRules } from "./admission/admit-webhook.ts";
-import { isLoopbackName } from "./http/loopback.ts";
+import { isHostName, isLoopbackName } from "./http/host-names.ts";
+import type { HostPolicy } from "./http/web-page-guard.ts";
 
 const envSchema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
   QUERN_HOST: z.string().default("127.0.0.1"),
   QUERN_PORT: z.coerce.number().int().min(0).max(65_535).default(8_080),
   QUERN_ALLOW_UNAUTHENTICATED: z.enum(["container"]).optional(),
+  QUERN_ALLOWED_HOSTS: z
+    .string()
+    .transform((text) => text.split(",").map((name) => name.trim().toLowerCase()))
+    .refine((names) => names.every(isHostName), "names of hosts, divided by commas, without scheme and port")
+    .default([]),
   QUERN_MAX_BODY_BYTES: z.coerce
     .number()
     .int()
     .min(1_024)
     .default(10 * 2 ** 20),
+  QUERN_BODY_TIMEOUT_SECONDS: z.coerce.number().min(1).max(600).default(60),
   QUERN_MAX_FILE_BYTES: z.coerce
     .number()
     .int()
@@ -53,8 +60,10 @@ export interface GatewayConfig {
   listen: { host: string; port: number };
   http: {
     maxBodyBytes: number;
-    /** Requests must name a loopback host: a web page must not reach an open gateway by DNS rebinding. */
-    loopbackOnly: boolean;
+    /** How long a JSON body may take, and how long a caller may be silent in the middle of a file. */
+    bodyTimeoutMs: number;
+    /** By which names requests may call it: a stranger's web page must not reach an open gateway. */
+    hosts: HostPolicy;
   };
   files: { store: FileStoreConfig; maxBytes: number };
   catalogueFile: string;
@@ -73,8 +82,8 @@ export interface GatewayConfig {
 
 /** @throws QuernError `config_invalid` when it would serve strangers without API keys. */
 export function toConfig(env: GatewayEnv): GatewayConfig {
-  const guardedOutside = env.QUERN_ALLOW_UNAUTHENTICATED === "container";
-  if (!guardedOutside && !isLoopbackName(env.QUERN_HOST)) {
+  const reachedFrom = env.QUERN_ALLOW_UNAUTHENTICATED ?? "loopback";
+  if (reachedFrom === "loopback" && !isLoopbackName(env.QUERN_HOST)) {
     throw new QuernError(
       "config_invalid",
       `the gateway has no API keys, so it serves this machine only and does not listen on ${env.QUERN_HOST}: ` +
@@ -85,7 +94,11 @@ export function toConfig(env: GatewayEnv): GatewayConfig {
   return {
     redisUrl: env.REDIS_URL,
     listen: { host: env.QUERN_HOST, port: env.QUERN_PORT },
-    http: { maxBodyBytes: env.QUERN_MAX_BODY_BYTES, loopbackOnly: !guardedOutside },
+    http: {
+      maxBodyBytes: env.QUERN_MAX_BODY_BYTES,
+      bodyTimeoutMs: env.QUERN_BODY_TIMEOUT_SECONDS * 1_000,
+      hosts: { allowedHosts: new Set(env.QUERN_ALLOWED_HOSTS), reachedFrom },
+    },
     files: { store: toFileStoreConfig(env), maxBytes: env.QUERN_MAX_FILE_BYTES },
     catalogueFile: env.QUERN_MODELS_FILE ?? defaultCatalogueFile(),
     retention,

@@ -21,8 +21,14 @@ import { EventHub } from "./follow/event-hub.ts";
 import { httpInstrumentation } from "./http/http-instrumentation.ts";
 import { OpenRequests } from "./http/open-requests.ts";
 
-/** For the largest file over a slow line: five minutes, as Node has it, are short for that. */
+/** For the largest file over a slow line: Node's five minutes are too short for that. Other bodies: `http/body-time-limit.ts`. */
 const REQUEST_TIMEOUT_MS = 3_600_000;
+/** Longer than common load balancers keep an idle connection (60 s): the one that closes it must know that it is unused. */
+const IDLE_CONNECTION_MS = 75_000;
+/** A connection that has not said anything yet may be idle for as long as any other. */
+const HEADERS_TIMEOUT_MS = IDLE_CONNECTION_MS + 5_000;
+/** How late Node may notice that a request is over its time. */
+const TIMEOUT_CHECK_INTERVAL_MS = 5_000;
 /** For streams to say goodbye when their time is up. */
 const GOODBYE_MS = 1_000;
 
@@ -79,7 +85,15 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
     openRequests,
     config.http,
   );
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, app);
+  const server = createServer(
+    {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_CONNECTION_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
+    },
+    app,
+  );
   events.listening(await listen(server, config.listen));
   tellReady();
 

@@ -31,6 +31,8 @@ export interface SchedulerEvents {
   leftoversRemoved(count: number): void;
   /** null: no one file is to blame. */
   fileSweepBroke(fileId: string | null, error: Error): void;
+  /** Ids whose records have expired were removed from a tenant's list. */
+  indexTrimmed(what: "jobs" | "batches", removed: number): void;
   deliveryTried(line: DeliveryLine): void;
   batchTaken(batchId: string, epoch: number): void;
   batchMoved(batchId: string, status: string): void;
@@ -69,6 +71,8 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
         { ...(file === null ? {} : { file }), err: error },
         "files could not be removed; trying again",
       ),
+    indexTrimmed: (list, removed) =>
+      log.info({ list, removed }, "ids of expired records removed from a list"),
     deliveryTried: ({ jobId, host, attempt, outcome, statusCode, error, tookMs }) => {
       const line = {
         job: jobId,

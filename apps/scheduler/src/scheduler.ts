@@ -1,6 +1,10 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FILE_SWEEPER_LOCK_KEY, SWEEPER_LOCK_KEY } from "@quern/shared/contract/names";
+import {
+  FILE_SWEEPER_LOCK_KEY,
+  INDEX_TRIMMER_LOCK_KEY,
+  SWEEPER_LOCK_KEY,
+} from "@quern/shared/contract/names";
 import { openFileStore } from "@quern/shared/files/open-file-store";
 import { aborted } from "@quern/shared/process/aborted";
 import { createLogger } from "@quern/shared/process/logger";
@@ -12,6 +16,7 @@ import { BatchDuties } from "./batches/batch-duties.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { schedulerEvents } from "./events.ts";
 import { FILE_SWEEPER_LOCK_TTL_MS, FileSweeper } from "./files/file-sweeper.ts";
+import { INDEX_TRIMMER_LOCK_TTL_MS, IndexTrimmer } from "./indexes/index-trimmer.ts";
 import { DeliveryConsumer } from "./queue/delivery-consumer.ts";
 import { DeliveryQueue } from "./queue/delivery-queue.ts";
 import { JobReferences } from "./queue/job-references.ts";
@@ -26,8 +31,8 @@ const SWEEPER_LOCK_TTL_MS = 5_000;
 const REDIS_PATIENCE_MS = 2_000;
 
 /**
- * A scheduler from its first connection to its last: deliver webhooks, see batches through, sweep jobs and files if no other one does, until
- * `stop`; drain.
+ * A scheduler from its first connection to its last: deliver webhooks, see batches through, sweep jobs and files and trim lists if no
+ * other scheduler does, until `stop`; drain.
  * Resolves when all is closed. `resolve` stands for the machine's resolver in tests.
  */
 export async function runScheduler(
@@ -56,6 +61,8 @@ export async function runScheduler(
   stack.defer(() => files.close());
   const fileLock = new TimedLock(redis, FILE_SWEEPER_LOCK_KEY, FILE_SWEEPER_LOCK_TTL_MS);
   const fileSweeper = new FileSweeper({ redis, store: files, events }, fileLock);
+  const trimmerLock = new TimedLock(redis, INDEX_TRIMMER_LOCK_KEY, INDEX_TRIMMER_LOCK_TTL_MS);
+  const trimmer = new IndexTrimmer(redis, trimmerLock, events);
   const consumer = new DeliveryConsumer({ redis, ...webhooks, resolve, events });
   const { tenantWeights, lookaheadLines } = config.feeding;
   const batches = new BatchDuties({
@@ -68,7 +75,7 @@ export async function runScheduler(
   const stopped = aborted(stop);
   const started = Promise.all([asked.listen(), presence.start(), consumer.start(), batches.start()]);
   await Promise.race([started, stopped]);
-  const swept = Promise.all([sweeper.run(stop), fileSweeper.run(stop), batches.run(stop)]);
+  const swept = Promise.all([sweeper.run(stop), fileSweeper.run(stop), trimmer.run(stop), batches.run(stop)]);
   if (!stop.aborted) {
     events.ready();
     tellReady();

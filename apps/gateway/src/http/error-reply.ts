@@ -1,6 +1,7 @@
 import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import { httpStatusOf, toErrorBody } from "@quern/shared/openai/error-body";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
+import { writeRefusalOf } from "@quern/shared/redis/write-refusal";
 import type { ErrorRequestHandler, Response } from "express";
 import type { GatewayEvents } from "../events.ts";
 import { fromBodyParserError } from "./json-body.ts";
@@ -41,9 +42,8 @@ export function replyWithError(response: Response, error: QuernError): void {
 export function toQuernError(thrown: unknown): QuernError {
   if (thrown instanceof QuernError) return thrown;
   if (isRedisAway(thrown)) {
-    return new QuernError("redis_unavailable", "the queue can't be reached just now; try again soon", {
-      cause: thrown,
-    });
+    const message = writeRefusalOf(thrown) ?? "the queue can't be reached just now; try again soon";
+    return new QuernError("redis_unavailable", message, { cause: thrown });
   }
   return (
     fromBodyParserError(thrown) ??

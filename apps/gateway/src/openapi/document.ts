@@ -103,7 +103,7 @@ export function openApiDocument(): Json {
               },
             },
             202: { ...json("With `background`, unless it streams: the job", "Job"), headers: replayed },
-            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 408, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -126,7 +126,7 @@ export function openApiDocument(): Json {
                 "text/event-stream": { schema: { type: "string" } },
               },
             },
-            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 408, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -144,7 +144,7 @@ export function openApiDocument(): Json {
               ...json("A vector for each input, in their order", "EmbeddingList", { vectors: embeddingList }),
               headers: { "x-quern-job-id": { schema: { type: "string" } }, ...replayed },
             },
-            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 408, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -167,7 +167,7 @@ export function openApiDocument(): Json {
                 "text/event-stream": { schema: { type: "string" }, example: responseStream },
               },
             },
-            ...errors(400, 403, 404, 409, 410, 413, 422, 500, 503, 504),
+            ...errors(400, 403, 404, 408, 409, 410, 413, 422, 500, 503, 504),
           },
         },
       },
@@ -214,12 +214,15 @@ export function openApiDocument(): Json {
           requestBody: body("JobRequest", jobRequest),
           responses: {
             202: { ...json("The job", "Job", { queued: queuedJob }), headers: replayed },
-            ...errors(400, 403, 404, 409, 410, 413, 422, 503),
+            ...errors(400, 403, 404, 408, 409, 410, 413, 422, 503),
           },
         },
         get: {
           operationId: "listJobs",
           summary: "List jobs",
+          description:
+            "Go on with `after=<last_id>` while `has_more` is true. One request looks at 10,000 jobs at most: with `status` or `model` a " +
+            "page may hold fewer than `limit` jobs, or none, and still have more.",
           parameters: queryParameters(jobListQuerySchema),
           responses: { 200: json("A page of jobs", "JobList"), ...errors(400, 403, 503) },
         },
@@ -375,7 +378,7 @@ export function openApiDocument(): Json {
           requestBody: body("BatchRequest", batchRequest),
           responses: {
             200: { ...json("The batch", "Batch", { submitted: newBatch }), headers: replayed },
-            ...errors(400, 403, 409, 410, 413, 422, 503),
+            ...errors(400, 403, 408, 409, 410, 413, 422, 503),
           },
         },
         get: {
@@ -562,13 +565,14 @@ function body(schema: keyof typeof schemas, example: unknown): Json {
 
 const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   400: "The request is at fault; `param` names the field",
-  403: "Without API keys only this machine is answered",
+  403: "Without API keys no web page of another site is answered, and no request under a name that is not the gateway's (`QUERN_ALLOWED_HOSTS`)",
   404: "There is no such thing, or it is not yours",
   409: "The first request of this Idempotency-Key is just being accepted; or the job or batch is in no state for this; or a batch still reads the file",
   410: "Somebody cancelled the job before it ended; or what is asked for is no longer kept",
+  408: "The body did not arrive in time, 60 s unless QUERN_BODY_TIMEOUT_SECONDS says otherwise",
   413: "The body, or the file, is too large",
   422: "Nine of ten such jobs would miss the deadline, as queue and workers stand; or the Idempotency-Key is another request's",
-  500: "It went wrong on our side",
+  500: "It went wrong on our side; with `x-should-retry: false` it would again, as for a request that kills its engine (`engine_crashed`)",
   503: "Not just now; `Retry-After` says when to try again",
   507: "There is no room for files",
   504: "The job's deadline passed before it ended",

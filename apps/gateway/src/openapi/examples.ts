@@ -196,7 +196,11 @@ export const uploadedFile = toFileObject({
 
 const failures = {
   400: new QuernError("invalid_request", "messages: needs at least one message", { param: "messages" }),
-  403: new QuernError("forbidden", "this gateway answers its own machine only"),
+  403: new QuernError(
+    "forbidden",
+    "without API keys this gateway does not answer web pages of other sites; the Host header names 'evil.example'. " +
+      "If that is a name of yours, add it to QUERN_ALLOWED_HOSTS of the gateway",
+  ),
   404: new QuernError("job_not_found", `there is no job '${submitted.id}'`),
   409: new QuernError(
     "idempotency_in_flight",
@@ -212,6 +216,7 @@ const failures = {
     "deadline_exceeded",
     `the job's deadline passed before it ended; what it wrote until then is at /v1/jobs/${submitted.id}`,
   ),
+  408: new QuernError("request_timeout", "the body did not arrive within 60 s of its headers"),
   413: new QuernError("body_too_large", "the body is larger than 10485760 bytes"),
   507: new QuernError(
     "file_store_full",

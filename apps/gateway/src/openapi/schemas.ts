@@ -416,8 +416,15 @@ export const schemas = {
     estimates,
   }),
   WorkerList: list("Worker", false),
-  Readiness: object({
-    status: { enum: ["ready", "not_ready"] },
-    reasons: { type: "array", items: { enum: ["draining", "redis_unavailable", "redis_evicts"] } },
-  }),
+  Readiness: object(
+    {
+      status: { enum: ["ready", "not_ready"] },
+      reasons: {
+        type: "array",
+        items: { enum: ["draining", "redis_unavailable", "redis_refuses_writes", "redis_evicts"] },
+      },
+      message: { type: "string", description: "What is wrong with Redis, and its cure" },
+    },
+    ["message"],
+  ),
 } as const;

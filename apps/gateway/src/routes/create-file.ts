@@ -19,17 +19,21 @@ import type { RouteContext } from "./route.ts";
 const RESERVED_MS = 2 * 3_600_000;
 /** A form's boundaries, headers and fields. */
 const FORM_BYTES = 64 * 2 ** 10;
-/** How long a caller may keep silent in the middle of its file. */
-const STALLED_MS = 60_000;
 
-/** `POST /v1/files`: a form, streamed into the file store as it comes. The file is there whole when the reply says so, or not at all. */
-export function createFileRoute({ redis, fileStore, maxFileBytes }: RouteContext): RequestHandler {
+/**
+ * `POST /v1/files`: a form, streamed into the file store as it comes. The file is there whole when the reply says so, or not at all.
+ * @param silentMs how long a caller may be silent in the middle of its file.
+ */
+export function createFileRoute(
+  { redis, fileStore, maxFileBytes }: RouteContext,
+  silentMs: number,
+): RequestHandler {
   return async (request, response) => {
     const { tenant } = authenticate(request);
     if (Number(request.headers["content-length"] ?? 0) > maxFileBytes + FORM_BYTES)
       throw tooLarge(maxFileBytes);
     const gone = clientGone(response);
-    endWhenStalled(request);
+    endWhenSilent(request, silentMs);
     const file = { tenant, id: newFileId() };
     response.locals.fileId = file.id;
     const nowMs = await redisNowMs(redis);
@@ -69,7 +73,7 @@ function toRecord(file: FileRef, { fields, filename, bytes }: ReceivedForm, nowM
   };
 }
 
-/** Its connection is closed, so that no half file waits for the rest for ever. */
-function endWhenStalled(request: Request): void {
-  request.setTimeout(STALLED_MS, () => request.destroy());
+/** Closes the connection, so that no half file waits for the rest for ever. */
+function endWhenSilent(request: Request, silentMs: number): void {
+  request.setTimeout(silentMs, () => request.destroy());
 }

@@ -7,13 +7,16 @@ import { authenticate } from "../auth/authenticate.ts";
 import { outlooksOf } from "../estimate/job-outlook.ts";
 import type { RouteContext } from "./route.ts";
 
-/** `GET /v1/jobs?limit&order&after&status&model`: a page, newest first. */
+/**
+ * `GET /v1/jobs?limit&order&after&status&model`: a page, newest first. `last_id` is where the next page begins; it is not among
+ * `data` when the page ended because it had looked at many jobs that the filter leaves out.
+ */
 export function listJobsRoute(context: RouteContext): RequestHandler {
   const { redis } = context;
   return async (request, response) => {
     const { tenant } = authenticate(request);
     const { limit, order, after = null, status, model } = parseOrRefuse(jobListQuerySchema, request.query);
-    const { records, hasMore } = await listJobs(redis, {
+    const { records, hasMore, lastId } = await listJobs(redis, {
       tenant,
       limit,
       order,
@@ -30,7 +33,7 @@ export function listJobsRoute(context: RouteContext): RequestHandler {
       object: "list",
       data,
       first_id: data.at(0)?.id ?? null,
-      last_id: data.at(-1)?.id ?? null,
+      last_id: lastId,
       has_more: hasMore,
     });
   };

@@ -7,7 +7,7 @@ import { type FileSweepContext, sweepDueFiles } from "./sweep-due-files.ts";
 const ROUND_INTERVAL_MS = 5_000;
 /** Between two looks for leftovers, each of which lists the uploads under way. */
 const LEFTOVERS_INTERVAL_MS = 600_000;
-/** Longer than a caller may keep silent (the gateway's `create-file.ts`), many times over. */
+/** Longer than a caller may be silent (the gateway's QUERN_BODY_TIMEOUT_SECONDS, 600 s at most), many times over. */
 const LEFTOVER_SILENT_MS = 3_600_000;
 
 /** How long a scheduler that vanished keeps the others from removing files; a large one takes a while. */

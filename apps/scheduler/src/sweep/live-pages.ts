@@ -16,13 +16,18 @@ export interface LiveEntry extends LiveJob {
  * goes meanwhile is met or not (Redis' promise for SCAN).
  */
 export async function* livePages(redis: Redis): AsyncGenerator<LiveEntry[], void, undefined> {
-  for await (const tenants of pages((cursor) => redis.sscan(TENANTS_KEY, cursor, "COUNT", PAGE_ENTRIES))) {
-    for (const tenant of tenants) {
-      const key = liveJobsKey(tenant);
-      for await (const flat of pages((cursor) => redis.zscan(key, cursor, "COUNT", PAGE_ENTRIES))) {
-        if (flat.length > 0) yield entriesOf(tenant, flat);
-      }
+  for await (const tenant of tenantsOf(redis)) {
+    const key = liveJobsKey(tenant);
+    for await (const flat of pages((cursor) => redis.zscan(key, cursor, "COUNT", PAGE_ENTRIES))) {
+      if (flat.length > 0) yield entriesOf(tenant, flat);
     }
+  }
+}
+
+/** Every tenant that ever submitted anything, at least once. */
+export async function* tenantsOf(redis: Redis): AsyncGenerator<string, void, undefined> {
+  for await (const tenants of pages((cursor) => redis.sscan(TENANTS_KEY, cursor, "COUNT", PAGE_ENTRIES))) {
+    yield* tenants;
   }
 }
 

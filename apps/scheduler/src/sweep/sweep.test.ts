@@ -90,6 +90,7 @@ function recorder(): SchedulerEvents {
     fileRemoved: tell("file removed"),
     leftoversRemoved: tell("leftovers removed"),
     fileSweepBroke: (_, error) => fail(error),
+    indexTrimmed: tell("index trimmed"),
     deliveryTried: tell("delivery"),
     batchTaken: tell("batch taken"),
     batchMoved: tell("batch moved"),

@@ -5,6 +5,7 @@ export type ErrorCode =
   | "invalid_json"
   | "unsupported_parameter"
   | "body_too_large"
+  | "request_timeout"
   | "forbidden"
   | "method_not_allowed"
   | "context_length_exceeded"
@@ -53,7 +54,10 @@ export type ErrorCode =
   | "server_unavailable"
   | "server_refused";
 
-/** The same thing tried again later may succeed without anyone changing it. */
+/**
+ * The same request may succeed later although nobody changes it. `engine_crashed` is not among them: the cluster itself has run
+ * that job until it killed three engines, and each repetition would kill three more.
+ */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "redis_unavailable",
   "redis_evicts",
@@ -61,19 +65,15 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "model_unavailable",
   "draining",
   "file_store_unavailable",
-  "engine_crashed",
   "stream_diverged",
   "internal_error",
   "download_failed",
   "server_unavailable",
 ]);
 
-/**
- * Whether a job that failed of it may succeed at its next try. A job that kills engines has been tried often enough by then
- * (`engine_crashed`).
- */
+/** Whether a job that failed with this code may succeed at its next try. */
 export function isPassing(code: string): boolean {
-  return code !== "engine_crashed" && RETRYABLE.has(code as ErrorCode);
+  return RETRYABLE.has(code as ErrorCode);
 }
 
 export interface QuernErrorOptions {

@@ -107,7 +107,10 @@ export const DUE_FILES_KEY = "quern:due-files";
 /** The token of the one scheduler that removes files just now. */
 export const FILE_SWEEPER_LOCK_KEY = "quern:file-sweeper";
 
-/** Set of all tenants that ever submitted a job. */
+/** The token of the one scheduler that removes the ids of expired records from the lists of jobs and batches. */
+export const INDEX_TRIMMER_LOCK_KEY = "quern:index-trimmer";
+
+/** Set of all tenants that ever submitted a job or a batch. */
 export const TENANTS_KEY = "quern:tenants";
 
 /** Sorted set of a tenant's accepted jobs that are not settled, by when they were accepted in Unix milliseconds of Redis' clock. */

@@ -6,6 +6,8 @@ const STATUS: Record<ErrorCode, number> = {
   invalid_json: 400,
   unsupported_parameter: 400,
   body_too_large: 413,
+  // OpenAI's clients send it again, as they should: a network that was slow once need not be slow again.
+  request_timeout: 408,
   context_length_exceeded: 400,
   forbidden: 403,
   model_not_found: 404,

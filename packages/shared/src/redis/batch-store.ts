@@ -18,6 +18,7 @@ import {
   lineTriesKey,
   liveLinesKey,
   outboxKey,
+  TENANTS_KEY,
   webhookKey,
 } from "../contract/names.ts";
 import { newBatchFields, parseBatchValues, RECORD_FIELDS } from "./batch-fields.ts";
@@ -38,7 +39,10 @@ export async function createBatch(redis: Redis, batch: NewBatch): Promise<{ crea
   await redis.zadd(LIVE_BATCHES_KEY, batch.createdAtMs, batch.id);
   const args = [batch.webhook?.secret ?? "", ...Object.entries(newBatchFields(batch)).flat()];
   const created = await runScript(redis, CREATE, [batchKey(batch.id), webhookKey(batch.id)], args);
-  await redis.zadd(batchIndexKey(batch.tenant), 0, batch.id);
+  await Promise.all([
+    redis.sadd(TENANTS_KEY, batch.tenant),
+    redis.zadd(batchIndexKey(batch.tenant), 0, batch.id),
+  ]);
   return { created: created === 1 };
 }
 

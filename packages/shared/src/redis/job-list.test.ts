@@ -1,6 +1,7 @@
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { JobState } from "../contract/lifecycle.ts";
 import { jobIndexKey, jobKey } from "../contract/names.ts";
 import { connectRedis } from "./connect.ts";
 import { type JobListQuery, listJobs } from "./job-list.ts";
@@ -29,6 +30,13 @@ async function submit(count: number, changes: Parameters<typeof newJob>[0] = {})
 }
 
 async function page(changes: Partial<JobListQuery> = {}): Promise<{ ids: string[]; hasMore: boolean }> {
+  const { ids, hasMore } = await pageWithCursor(changes);
+  return { ids, hasMore };
+}
+
+async function pageWithCursor(
+  changes: Partial<JobListQuery> = {},
+): Promise<{ ids: string[]; hasMore: boolean; lastId: string | null }> {
   const query: JobListQuery = {
     tenant: "default",
     limit: 20,
@@ -36,8 +44,27 @@ async function page(changes: Partial<JobListQuery> = {}): Promise<{ ids: string[
     after: null,
     matches: () => true,
   };
-  const { records, hasMore } = await listJobs(redis, { ...query, ...changes });
-  return { ids: records.map(({ id }) => id), hasMore };
+  const { records, hasMore, lastId } = await listJobs(redis, { ...query, ...changes });
+  return { ids: records.map(({ id }) => id), hasMore, lastId };
+}
+
+/** Lists `count` jobs as it is done for confirmed ones, each with the traits alone; their ids, oldest first. */
+async function listMany(count: number, state: JobState): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => newJob().id).sort();
+  for (let at = 0; at < count; at += 1_000) {
+    const some = ids.slice(at, at + 1_000);
+    const pipeline = redis.pipeline();
+    for (const id of some) pipeline.hset(jobKey(id), "state", state, "model", "tiny-qwen3");
+    pipeline.zadd(jobIndexKey("default"), ...some.flatMap((id) => [0, id]));
+    await pipeline.exec();
+  }
+  return ids;
+}
+
+async function recordsReadSince(begin: () => Promise<unknown>): Promise<number> {
+  await redis.config("RESETSTAT");
+  await begin();
+  return Number(/cmdstat_hmget:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1] ?? 0);
 }
 
 test("a tenant without jobs has an empty page", async () => {
@@ -91,12 +118,59 @@ test("a filter looks on through more ids than one round trip reads", async () =>
   });
 });
 
+test("a filter that matches hardly anything reads a bounded number of records a request, and its cursor goes on", async () => {
+  const [oldest = ""] = await submit(1, { model: "rare" });
+  await listMany(25_000, "completed");
+  const [newest = ""] = await submit(1, { model: "rare" });
+  const met: string[] = [];
+  let requests = 0;
+  let after: string | null = null;
+  for (let hasMore = true; hasMore; requests += 1) {
+    const read = await recordsReadSince(async () => {
+      const found = await pageWithCursor({ matches: ({ model }) => model === "rare", after });
+      met.push(...found.ids);
+      hasMore = found.hasMore;
+      after = found.lastId;
+    });
+    // And those of the page itself.
+    expect(read).toBeLessThanOrEqual(10_000 + 20);
+  }
+  expect(met).toEqual([newest, oldest]);
+  expect(requests).toBe(3);
+});
+
+test("a full page goes on after its last job, however far the look for one more went", async () => {
+  const [oldest = ""] = await submit(1, { model: "rare" });
+  await listMany(12_000, "completed");
+  const [newest = ""] = await submit(1, { model: "rare" });
+  const rare = { matches: ({ model }: { model: string }) => model === "rare", limit: 1 };
+  const first = await pageWithCursor(rare);
+  expect(first).toMatchObject({ ids: [newest], hasMore: true });
+  expect(await pageWithCursor({ ...rare, after: first.lastId })).toEqual({
+    ids: [oldest],
+    hasMore: false,
+    lastId: oldest,
+  });
+  expect(await page({ ...rare, after: newest })).toEqual({ ids: [], hasMore: true });
+});
+
 test("jobs that lapsed drop out of the list and of its index", async () => {
   const ids = await submit(6);
   await redis.del(...ids.slice(1, 4).map(jobKey));
   const left = [ids[0], ids[4], ids[5]];
   expect(await page({ order: "asc" })).toEqual({ ids: left, hasMore: false });
   expect(await redis.zrange(jobIndexKey("default"), "0", "-1")).toEqual(left);
+});
+
+test("jobs are listed while Redis refuses writes, without those that lapsed", async () => {
+  const ids = await submit(3);
+  await redis.del(jobKey(ids[1] ?? ""));
+  await redis.config("SET", "min-replicas-to-write", "1");
+  try {
+    expect((await page({ order: "asc" })).ids).toEqual([ids[0], ids[2]]);
+  } finally {
+    await redis.config("SET", "min-replicas-to-write", "0");
+  }
 });
 
 test("another tenant's jobs and unconfirmed ones are not listed", async () => {

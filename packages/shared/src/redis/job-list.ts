@@ -18,25 +18,32 @@ export interface JobListQuery {
   matches: (traits: JobTraits) => boolean;
 }
 
+/** Bounds the work of one request: 20 round trips, about 0.1 s. A million jobs take 100 requests. */
+const MAX_SCANNED_JOBS = 10_000;
+
+export interface JobListPage {
+  records: JobSummary[];
+  /** There may be more matches after `lastId`. */
+  hasMore: boolean;
+  lastId: string | null;
+}
+
 /**
- * A page of a tenant's jobs, by creation. Jobs whose record expired drop out of the index as they are met.
- * A filter looks at traits alone, and only the page's records are read: answers may be large, and a filter may pass over
- * thousands of them.
+ * A page of a tenant's jobs, by creation. Ids of expired records are removed from the index on the way.
+ * A page looks at no more than `MAX_SCANNED_JOBS` jobs; where few of them match it may be short, or empty, and still have more.
+ * A filter looks at traits alone, and only the page's records are read: answers may be large.
  */
-export async function listJobs(
-  redis: Redis,
-  query: JobListQuery,
-): Promise<{ records: JobSummary[]; hasMore: boolean }> {
+export async function listJobs(redis: Redis, query: JobListQuery): Promise<JobListPage> {
   const { tenant, matches, ...page } = query;
-  const { found, hasMore } = await readIndexPage(
+  const { found, hasMore, lastId } = await readIndexPage(
     redis,
-    { ...page, indexKey: jobIndexKey(tenant) },
+    { ...page, indexKey: jobIndexKey(tenant), maxScannedIds: MAX_SCANNED_JOBS },
     async (ids) => (await readFields(redis, ids, TRAIT_FIELDS)).map(parseTraits),
     matches,
   );
   const ids = found.map(({ id }) => id);
   const records = await readFields(redis, ids, SUMMARY_FIELDS);
-  return { records: records.map(parseJobSummary).filter((record) => record !== null), hasMore };
+  return { records: records.map(parseJobSummary).filter((record) => record !== null), hasMore, lastId };
 }
 
 function parseTraits([state, model]: (string | null)[]): JobTraits | null {
