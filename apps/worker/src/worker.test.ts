@@ -2,6 +2,7 @@ import { generationResultSchema } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, jobKey, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
+import type { WorkerRegistration } from "@quern/shared/contract/worker";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { readEvents } from "@quern/shared/redis/event-stream";
@@ -230,14 +231,17 @@ test("more context than the model was trained for is refused with both numbers",
 
 test("answers how many tokens a prompt has", async () => {
   startWorker();
-  await until(async () => (await listWorkers(redis)).length > 0);
+  const [{ id }] = (await until(async () => {
+    const workers = await listWorkers(redis);
+    return workers.length > 0 ? workers : null;
+  })) as [WorkerRegistration];
   const subscriber = connectRedis(server.url, "subscribe", () => {});
   try {
     await subscriber.subscribe("answers");
     const answered = new Promise<string>((resolve) => subscriber.once("message", (_, text) => resolve(text)));
     const request = { messages: [{ role: "user", content: "Hello" }], tools: [], templateOptions: {} };
     const question = JSON.stringify({ questionId: "q1", replyChannel: "answers", request });
-    await until(async () => (await redis.publish(tokenCountChannel(endless.model), question)) > 0);
+    await until(async () => (await redis.publish(tokenCountChannel(id), question)) > 0);
     expect(JSON.parse(await answered)).toEqual({
       questionId: "q1",
       tokens: [expect.any(Number)],
