@@ -20,8 +20,18 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || path.startsWith("te
 const isForTests = (path: string) => isTest(path) || path.endsWith(".fixture.ts");
 /** All that the benchmarks know of the apps. */
 const UNDER_TEST = /^tools\/bench\/([a-z]+\/)?[a-z]+-under-test\.ts$/;
+/** The rooms of the worker's parent process, of its children, and those that both build on. */
+const WORKER_ROOM = /^apps\/worker\/src\/(?:(protocol|fit)|(engines|prepare)|[^/]+)\//;
 const isOurs = (target: string) => target.endsWith(".ts") || target.endsWith(".mjs");
 const inSource = (path: string) => /^(apps|packages)\//.test(path) && !isTest(path);
+
+/** Which of the worker's processes a file runs in; null: it is not the worker's. */
+function sideOf(path: string): "parent" | "engines" | "prepare" | "both" | null {
+  if (!path.startsWith("apps/worker/src/")) return null;
+  const [, both, child] = WORKER_ROOM.exec(path) ?? [];
+  if (both !== undefined) return "both";
+  return child === undefined ? "parent" : (child as "engines" | "prepare");
+}
 
 /** The only rooms of `packageName`; everyone's tests may use it too. */
 function onlyIn(packageName: string, rooms: RegExp, why: string): ImportRule {
@@ -67,10 +77,26 @@ export const IMPORT_RULES: ImportRule[] = [
     why: "fixtures are for tests",
     forbids: ({ file, target }) => target.endsWith(".fixture.ts") && !isForTests(file),
   },
+  {
+    why: "the worker's parent process and its children meet in protocol/ alone",
+    forbids: ({ file, target }) => {
+      if (isForTests(file) || !file.startsWith("apps/worker/src/")) return false;
+      const [from, to] = [sideOf(file), sideOf(target)];
+      return to !== null && to !== "both" && from !== to;
+    },
+  },
+  {
+    why: "protocol/ and fit/ build on nothing of the worker's but each other, fit/ on nothing of protocol/",
+    forbids: ({ file, target }) =>
+      !isForTests(file) &&
+      sideOf(file) === "both" &&
+      target.startsWith("apps/worker/src/") &&
+      (sideOf(target) !== "both" || (file.includes("/fit/") && target.includes("/protocol/"))),
+  },
   onlyIn(
     "node-llama-cpp",
     /^(apps\/worker\/src\/(engines|prepare)|tools\/bench\/engine)\//,
-    "only the engine/ folders of the worker and of the benchmarks know llama.cpp",
+    "only the worker's children and the benchmarks' engine/ folder know llama.cpp",
   ),
   onlyIn(
     "bullmq",

@@ -2,6 +2,7 @@ import { generationResultSchema } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, jobKey, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
+import { writeTokenCountQuestion } from "@quern/shared/contract/token-count";
 import type { WorkerRegistration } from "@quern/shared/contract/worker";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
@@ -239,8 +240,9 @@ test("answers how many tokens a prompt has", async () => {
   try {
     await subscriber.subscribe("answers");
     const answered = new Promise<string>((resolve) => subscriber.once("message", (_, text) => resolve(text)));
-    const request = { messages: [{ role: "user", content: "Hello" }], tools: [], templateOptions: {} };
-    const question = JSON.stringify({ questionId: "q1", replyChannel: "answers", request });
+    const messages = [{ role: "user" as const, content: "Hello" }];
+    const request = { completion: null, messages, tools: [], templateOptions: {} };
+    const question = writeTokenCountQuestion({ questionId: "q1", replyChannel: "answers" }, request);
     await until(async () => (await redis.publish(tokenCountChannel(id), question)) > 0);
     expect(JSON.parse(await answered)).toEqual({
       questionId: "q1",

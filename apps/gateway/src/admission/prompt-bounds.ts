@@ -5,6 +5,8 @@ import type { TokenCounter } from "./token-counter.ts";
 
 /** What a chat template adds at most around short messages: a preamble for tools, role marks, an empty think block. */
 const TEMPLATE_TOKENS = 512;
+/** What it adds around each message at most. */
+const MESSAGE_TOKENS = 32;
 
 /**
  * Refuses a prompt that leaves no room for an answer. Where nobody can count, its attempt judges it.
@@ -16,10 +18,10 @@ export async function refuseLongPrompt(
   tokenCounter: TokenCounter,
 ): Promise<void> {
   const { contextTokens, maxTokenBytes } = known.description;
-  // A token stands for a byte or more, so a prompt of few bytes fits without counting.
-  if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens) return;
   const least = leastTokens(request, maxTokenBytes);
   if (least >= contextTokens) throw tooLong(request, known, `at least ${least}`);
+  // A token stands for a byte or more, so a prompt of few bytes fits without counting.
+  if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens) return;
   const worker = workerToAsk(known);
   if (worker === null) return;
   const promptTokens = await tokenCounter.countPrompt(worker.id, request);
@@ -33,8 +35,7 @@ function leastTokens({ completion, messages }: GenerationRequest, maxTokenBytes:
     completion === null
       ? messages.map(({ content }) => content)
       : [completion.prompt, completion.suffix ?? ""];
-  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  return Math.max(messages.length, maxTokenBytes === null ? 0 : Math.ceil(bytes / maxTokenBytes));
+  return Math.max(messages.length, maxTokenBytes === null ? 0 : Math.ceil(bytesOf(texts) / maxTokenBytes));
 }
 
 function tooLong({ completion }: GenerationRequest, { description }: KnownModel, tokens: string): QuernError {
@@ -47,6 +48,22 @@ function tooLong({ completion }: GenerationRequest, { description }: KnownModel,
   );
 }
 
+/** More than the bytes of the rendered prompt without its preamble; long texts are not written down for it. */
 function promptBytes({ completion, messages, tools }: GenerationRequest): number {
-  return Buffer.byteLength(JSON.stringify([completion, messages, tools]));
+  const calls = messages.flatMap(({ tool_calls = [] }) => tool_calls);
+  const texts = [
+    completion?.prompt ?? "",
+    completion?.suffix ?? "",
+    ...messages.flatMap(({ content, reasoning_content = "", name = "" }) => [
+      content,
+      reasoning_content,
+      name,
+    ]),
+    JSON.stringify([tools, calls]),
+  ];
+  return bytesOf(texts) + MESSAGE_TOKENS * messages.length;
+}
+
+function bytesOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }

@@ -4,9 +4,10 @@ import { type ErrorCode, QuernError } from "@quern/shared/contract/errors";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { tokenCountChannel, tokenCountReplyChannel } from "@quern/shared/contract/names";
 import {
+  type CountedRequest,
   type TokenCountAnswer,
-  type TokenCountQuestion,
   tokenCountAnswerSchema,
+  writeTokenCountQuestion,
 } from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
 
@@ -49,13 +50,13 @@ export class TokenCounter {
     return this.#count(workerId, { inputs });
   }
 
-  async #count(workerId: string, request: TokenCountQuestion["request"]): Promise<number[] | null> {
+  async #count(workerId: string, request: CountedRequest): Promise<number[] | null> {
     const questionId = randomUUID();
-    const question: TokenCountQuestion = { questionId, replyChannel: this.#replyChannel, request };
+    const question = writeTokenCountQuestion({ questionId, replyChannel: this.#replyChannel }, request);
     const answered = new Promise<Answer | null>((resolve) => this.#waiting.set(questionId, resolve));
     const giveUp = setTimeout(() => this.#waiting.get(questionId)?.(null), ANSWER_TIMEOUT_MS);
     try {
-      const listening = await this.#redis.publish(tokenCountChannel(workerId), JSON.stringify(question));
+      const listening = await this.#redis.publish(tokenCountChannel(workerId), question);
       const answer = listening === 0 ? null : await answered;
       if (answer?.refusal != null) {
         const { code, message, param } = answer.refusal;

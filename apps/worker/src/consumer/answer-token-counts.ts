@@ -1,6 +1,6 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { tokenCountChannel } from "@quern/shared/contract/names";
-import { type TokenCountAnswer, tokenCountQuestionSchema } from "@quern/shared/contract/token-count";
+import { readTokenCountQuestion, type TokenCountAnswer } from "@quern/shared/contract/token-count";
 import type { Redis } from "ioredis";
 import { toJobError } from "../protocol/job-error.ts";
 import type { Preparation } from "../supervise/preparation.ts";
@@ -24,8 +24,8 @@ export async function answerTokenCounts(
   await subscriber.subscribe(channel);
 
   async function answer(message: string): Promise<void> {
-    const { questionId, replyChannel, request } = tokenCountQuestionSchema.parse(JSON.parse(message));
-    const counted = await preparation.count(request, NEVER).then(
+    const { questionId, replyChannel, requestJson } = readTokenCountQuestion(message);
+    const counted = await preparation.count(requestJson, NEVER).then(
       (tokens) => ({ tokens, refusal: null }),
       (error: unknown) => {
         if (!(error instanceof QuernError)) throw error;

@@ -1,4 +1,5 @@
 import { QuernError } from "@quern/shared/contract/errors";
+import { countedRequestSchema } from "@quern/shared/contract/token-count";
 import { toJobError } from "../protocol/job-error.ts";
 import type { PrepareCommand, PrepareReport } from "../protocol/prepare-messages.ts";
 import { Preparer } from "./preparer.ts";
@@ -30,7 +31,7 @@ process.on("message", async (command: PrepareCommand) => {
         answer(command.id, () => ({
           type: "counted",
           id: command.id,
-          tokens: loaded().count(command.request),
+          tokens: loaded().count(countedRequestSchema.parse(JSON.parse(command.requestJson))),
         })),
       );
     case "close":

@@ -39,7 +39,8 @@ export interface VocabularyFacts {
 export type PrepareCommand =
   | { type: "load"; options: PreparerOptions }
   | { type: "prepare"; id: string; request: JobRequest }
-  | { type: "count"; id: string; request: PromptRequest | InputsRequest }
+  /** `requestJson`: a `CountedRequest`, as a gateway sent it. */
+  | { type: "count"; id: string; requestJson: string }
   | { type: "close" };
 
 export type PrepareReport =

@@ -29,13 +29,18 @@ export interface OwnedChild<Command extends object, Report> {
   kill(): void;
 }
 
-/** @param environment null: this process's own. */
+/**
+ * @param environment null: this process's own.
+ * @param serialization of both directions: `advanced` copies long texts, `json` is faster for many small reports.
+ */
 export function forkChild<Command extends object, Report>(
   main: URL,
   environment: NodeJS.ProcessEnv | null,
+  serialization: "json" | "advanced",
 ): OwnedChild<Command, Report> {
   const child = fork(main, {
     execArgv: [],
+    serialization,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     ...(environment === null ? {} : { env: environment }),
   });

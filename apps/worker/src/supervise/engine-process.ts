@@ -111,7 +111,7 @@ export class EngineProcess {
     settings: ChildSettings = DEFAULT_CHILD,
   ): Promise<EngineProcess> {
     const { engine, environment, loadTimeoutMs } = settings;
-    const child = forkChild<EngineCommand, EngineReport>(ENGINE_MAINS[engine], environment);
+    const child = forkChild<EngineCommand, EngineReport>(ENGINE_MAINS[engine], environment, "json");
     signal.addEventListener("abort", child.kill, { once: true });
     const timeOut = rejectAfter(loadTimeoutMs, options.modelPath);
     try {

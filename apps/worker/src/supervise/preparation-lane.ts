@@ -124,7 +124,7 @@ export class PreparationLane implements AsyncDisposable {
 
 async function startPreparer(options: PreparerOptions, signal: AbortSignal): Promise<Preparer> {
   signal.throwIfAborted();
-  const child = forkChild<PrepareCommand, PrepareReport>(PREPARER_MAIN, null);
+  const child = forkChild<PrepareCommand, PrepareReport>(PREPARER_MAIN, null, "advanced");
   const timer = setTimeout(child.kill, LOAD_TIMEOUT_MS);
   signal.addEventListener("abort", child.kill, { once: true });
   try {

@@ -67,8 +67,8 @@ test("a preparer that dies takes one request with it, and the next one finds ano
 
 test("tokens are counted, and what can't be counted is refused", async () => {
   const opened = await start(64);
-  expect(await opened.count({ inputs: ["a", "b c"] }, never)).toEqual([1, 2]);
-  await expect(opened.count(ask("word ".repeat(500)), never)).rejects.toMatchObject({
+  expect(await opened.count(JSON.stringify({ inputs: ["a", "b c"] }), never)).toEqual([1, 2]);
+  await expect(opened.count(JSON.stringify(ask("word ".repeat(500))), never)).rejects.toMatchObject({
     code: "context_length_exceeded",
   });
 });
@@ -101,7 +101,8 @@ test("what a request costs grows with its text, its messages and its schemas", (
   ] as const) {
     expect(preparationCost(more)).toBeGreaterThan(preparationCost(less) * 2);
   }
-  expect(preparationCost({ inputs: ["aa"] })).toBe(2 * preparationCost({ inputs: ["a"] }));
+  const embedding = (text: string) => ({ inputs: [text], dimensions: null, encoding: "float" as const });
+  expect(preparationCost(embedding("aa"))).toBe(2 * preparationCost(embedding("a")));
 });
 
 async function bound(opened: Preparation) {

@@ -1,11 +1,5 @@
-import type { JobRequest } from "@quern/shared/contract/job";
-import { isEmbeddingRequest } from "@quern/shared/contract/job";
-import type {
-  InputsRequest,
-  PreparerOptions,
-  PromptRequest,
-  VocabularyFacts,
-} from "../protocol/prepare-messages.ts";
+import { isEmbeddingRequest, type JobRequest } from "@quern/shared/contract/job";
+import type { PreparerOptions, VocabularyFacts } from "../protocol/prepare-messages.ts";
 import type { PreparedRequest } from "../protocol/prepared-request.ts";
 import { PreparationLane } from "./preparation-lane.ts";
 
@@ -15,7 +9,7 @@ import { PreparationLane } from "./preparation-lane.ts";
  */
 const QUICK_COST = 20_000;
 /** Measured on one core of 2.5 GHz; what counts is the order. */
-const COST = { perCharacter: 0.4, perMessage: 40, perSchemaCharacter: 8 };
+const COST = { perCharacter: 0.4, perMessage: 40, perSchemaCharacter: 8, perCountedCharacter: 1.5 };
 /** The slow lane's child is closed when it had nothing to do for this long. */
 const SLOW_LANE_IDLE_MS = 60_000;
 
@@ -60,11 +54,14 @@ export class Preparation implements AsyncDisposable {
     return outcome.prepared;
   }
 
-  /** Tokens of the prompt, or of each input. @throws QuernError when the request is refused; PreparerDied. */
-  async count(request: PromptRequest | InputsRequest, signal: AbortSignal): Promise<number[]> {
-    const lane = preparationCost(request) <= QUICK_COST ? this.#quick : this.#slow;
+  /**
+   * Tokens of the prompt, or of each input. The request is not read here: it may be as large as a body.
+   * @throws QuernError when the request is refused; PreparerDied.
+   */
+  async count(requestJson: string, signal: AbortSignal): Promise<number[]> {
+    const lane = COST.perCountedCharacter * requestJson.length <= QUICK_COST ? this.#quick : this.#slow;
     const id = `count-${this.#nextCountId++}`;
-    const outcome = await lane.run({ type: "count", id, request }, signal);
+    const outcome = await lane.run({ type: "count", id, requestJson }, signal);
     if (outcome.type !== "counted") throw new Error(`tokens were counted, and ${outcome.type} came back`);
     return outcome.tokens;
   }
@@ -75,8 +72,8 @@ export class Preparation implements AsyncDisposable {
 }
 
 /** How long a request takes to prepare, roughly. */
-export function preparationCost(request: JobRequest | PromptRequest | InputsRequest): number {
-  if ("inputs" in request) return COST.perCharacter * lengthOf(request.inputs);
+export function preparationCost(request: JobRequest): number {
+  if (isEmbeddingRequest(request)) return COST.perCharacter * lengthOf(request.inputs);
   const { completion, messages, tools } = request;
   const texts = [
     completion?.prompt ?? "",
@@ -84,7 +81,7 @@ export function preparationCost(request: JobRequest | PromptRequest | InputsRequ
     ...messages.flatMap(({ content, reasoning_content = "" }) => [content, reasoning_content]),
   ];
   const calls = messages.flatMap(({ tool_calls = [] }) => tool_calls);
-  const schemas = ["format" in request && !isEmbeddingRequest(request) ? request.format : null, tools, calls];
+  const schemas = [request.format, tools, calls];
   return (
     COST.perCharacter * lengthOf(texts) +
     COST.perMessage * messages.length +
