@@ -82,7 +82,7 @@ export const IMPORT_RULES: ImportRule[] = [
     forbids: ({ file, target }) => {
       if (isForTests(file) || !file.startsWith("apps/worker/src/")) return false;
       const [from, to] = [sideOf(file), sideOf(target)];
-      return to !== null && to !== "both" && from !== to;
+      return from !== "both" && to !== null && to !== "both" && from !== to;
     },
   },
   {
