@@ -113,11 +113,10 @@ function isSame(one, other) {
  */
 function sorted(value) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .map(([key, inner]) => [key, sorted(inner)])
-      .sort(([one], [other]) => (one < other ? -1 : 1)),
-  );
+  const fields = /** @type {Record<string, unknown>} */ (value);
+  return Object.keys(fields)
+    .sort()
+    .map((key) => [key, sorted(fields[key])]);
 }
 
 /**

@@ -100,6 +100,7 @@ function recorder(): SchedulerEvents {
     deliveryTried: tell("delivery"),
     batchTaken: tell("batch taken"),
     batchMoved: tell("batch moved"),
+    batchAwaitsModel: tell("batch awaits model"),
     batchEnded: tell("batch ended"),
     batchBroke: (_, error) => fail(error),
     lineBroke: (_batch, _index, error) => fail(error),
