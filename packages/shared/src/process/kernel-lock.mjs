@@ -84,7 +84,11 @@ function openOrCreate(path) {
  */
 function takeLock(fd) {
   return new Promise((resolve, reject) => {
-    const child = spawn("flock", ["-x", "-n", "3"], { stdio: ["ignore", "ignore", "pipe", fd] });
+    // In a process group of its own: a terminal's Ctrl-C is for this process to handle.
+    const child = spawn("flock", ["-x", "-n", "3"], {
+      detached: true,
+      stdio: ["ignore", "ignore", "pipe", fd],
+    });
     let complaint = "";
     child.stderr?.setEncoding("utf8").on("data", (/** @type {string} */ chunk) => {
       complaint += chunk;
