@@ -24,7 +24,9 @@ afterEach(async () => {
 });
 
 /** `event`: the first of the two that happens. */
-async function startGuardian(): Promise<{ child: ChildProcess; event: Promise<"ready" | "waits"> }> {
+async function startGuardian(
+  command = "redis-server",
+): Promise<{ child: ChildProcess; output: () => string; event: Promise<"ready" | "waits"> }> {
   const config = join(folder, "redis.conf");
   const lines = [
     "bind 127.0.0.1",
@@ -35,20 +37,22 @@ async function startGuardian(): Promise<{ child: ChildProcess; event: Promise<"r
     "set-proc-title no",
   ];
   await writeFile(config, `${lines.join("\n")}\n`);
-  const child = fork(new URL("./redis-guardian.ts", import.meta.url), ["redis-server", config], {
+  const child = fork(new URL("./redis-guardian.ts", import.meta.url), [command, config], {
     execArgv: [],
     stdio: ["ignore", "inherit", "pipe", "ipc"],
   });
   guardians.push(child);
+  let output = "";
   const event = new Promise<"ready" | "waits">((resolve) => {
     child.on("message", (message) => {
       if (isSupervisedMessage(message) && message.type === "ready") resolve("ready");
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
       if (text.includes("Waiting for the Redis of an earlier Quern")) resolve("waits");
     });
   });
-  return { child, event };
+  return { child, output: () => output, event };
 }
 
 async function isRunning(pid: number): Promise<boolean> {
@@ -80,4 +84,13 @@ test("no second Redis starts on the append-only file while that of a killed guar
     if (await isRunning(redis)) process.kill(redis, "SIGKILL");
     await until(async () => !(await isRunning(redis)));
   }
+});
+
+test("a Redis that does not start is one clear reason, and leaves nothing open", async () => {
+  const { child, output } = await startGuardian("false");
+  const said = once(child, "message");
+  const closed = once(child, "close");
+  expect((await said)[0]).toEqual({ type: "fatal", message: "Redis does not start: exit code 1" });
+  expect(await closed).toEqual([1, null]);
+  expect(output()).toBe("");
 });

@@ -35,7 +35,10 @@ await runMain(async (stop) => {
     const startedAtMs = performance.now();
     const server = await startServer(command, configFile, lockFd);
     if (first) {
-      const failure = await Promise.race([server.exited, untilAnswering(configFile, stop)]);
+      const decided = new AbortController();
+      const answering = untilAnswering(configFile, AbortSignal.any([stop, decided.signal]));
+      const failure = await Promise.race([server.exited, answering]);
+      decided.abort();
       if (failure !== null) throw new QuernError("redis_unsuitable", `Redis does not start: ${failure}`);
       tellReady();
     }
