@@ -129,6 +129,7 @@ test("without lines there is progress: counts, rates, a pause, and the end", asy
     id: kept.id,
     status: "in_progress",
     model: "tiny-qwen3",
+    awaited_model: null,
     request_counts: { total: 2, completed: 0, failed: 0 },
     usage: expect.objectContaining({ total_tokens: 0 }),
     paused_at: null,

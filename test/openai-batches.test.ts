@@ -21,7 +21,12 @@ beforeAll(async () => {
   const workers = [{ slots: 4 }, { ...endless.worker, slots: 2 }];
   cluster = await startCluster({
     workers,
-    env: { QUERN_FILES: folder, QUERN_BATCH_MAX_LINES: String(MAX_LINES) },
+    env: {
+      QUERN_FILES: folder,
+      QUERN_BATCH_MAX_LINES: String(MAX_LINES),
+      // A model that the workers don't know fails a batch at once, also while they are new.
+      QUERN_BATCH_MODEL_WAIT_SECONDS: "0",
+    },
   });
   client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: "unused", maxRetries: 0 });
 });

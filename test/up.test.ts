@@ -158,7 +158,7 @@ test("a second one on the same data is refused", async () => {
   const second = startUp(["--port", String(await freePort())]);
   expect(await second.exited).toEqual([1, null]);
   expect(lines(second)).toEqual([
-    expect.stringMatching(/another Quern \(process \d+\) uses the data directory.*--data-dir/),
+    expect.stringMatching(/another Quern \(process \d+ on \S+\) uses the data directory.*--data-dir/),
   ]);
   expect((await ask(first.url)).choices[0]?.message.content).toContain("Paris");
 });

@@ -1,18 +1,22 @@
 // What `npm start`, `npm run quern`, `npm test`, `npm run test:chaos`, `npm run check` and `npm run bench` run first, on whatever Node the machine has. It
 // installs the locked packages when they are missing or stale, then runs the real program under the Node 24 that the
-// lockfile brings. No dependencies, and no syntax younger than Node 18: it must get as far as saying what is wrong.
+// lockfile brings. No dependencies, and no syntax younger than Node 18, here or in what it imports: it must get as far as
+// saying what is wrong.
 //   usage: node tools/bootstrap.mjs start|quern|test|test:chaos|check|bench [arguments of the program]
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LocksUnavailableError, waitForKernelLock } from "../packages/shared/src/process/kernel-lock.mjs";
+import { isInstalled } from "./installed-packages.mjs";
 
 /** Its message is all that is printed. */
 class BootstrapError extends Error {}
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const STAMP = join(ROOT, "node_modules", ".quern-installed");
 const LOWEST_HOST_MAJOR = 20;
 const RUNTIME_MAJOR = 24;
 const PROGRAMS = {
@@ -37,27 +41,38 @@ try {
   await installPackages();
   await runAsParent(findRuntime(), [join(ROOT, program[0]), ...program.slice(1), ...args]);
 } catch (error) {
-  if (!(error instanceof BootstrapError)) throw error;
+  if (!(error instanceof BootstrapError || error instanceof LocksUnavailableError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }
 
 /** `npm ci`, unless what is installed is what the lockfile says. */
 async function installPackages() {
-  const stamp = join(ROOT, "node_modules", ".quern-installed");
-  const wanted = lockDigest();
-  if (readIfThere(stamp) === wanted) return;
+  if (isUpToDate()) return;
   await withLock(async () => {
-    // Another one may have installed while this one waited.
-    if (readIfThere(stamp) === wanted) return;
+    // Another start may have installed them while this one waited.
+    if (isUpToDate()) return;
     const beganMs = Date.now();
     console.log("Installing packages (npm ci): about a minute, once.");
     const npm = process.platform === "win32" ? "npm.cmd" : "npm";
     const code = await run(npm, ["ci", "--loglevel=error", "--no-audit", "--no-fund"]);
     if (code !== 0) fail("npm ci failed; what it said stands above. Is the npm registry reachable?");
-    writeFileSync(stamp, wanted);
+    writeFileSync(STAMP, lockDigest());
     console.log(`Packages are installed (${Math.round((Date.now() - beganMs) / 1000)} s).`);
   });
+}
+
+/** The stamp spares later starts the look at each package, which also finds what `npm ci` installed by hand. */
+function isUpToDate() {
+  const wanted = lockDigest();
+  if (readIfThere(STAMP) === wanted) return true;
+  if (!isInstalled(ROOT)) return false;
+  try {
+    writeFileSync(STAMP, wanted);
+  } catch {
+    // Another user's node_modules: the next start looks again.
+  }
+  return true;
 }
 
 /** What decides about the contents of node_modules. */
@@ -67,29 +82,15 @@ function lockDigest() {
   return hash.digest("hex");
 }
 
-/** Two starts at once must not both run `npm ci`. The directory of a holder that was killed is taken over. */
+/** Two starts at once must not both run `npm ci`. */
 async function withLock(work) {
-  const lock = join(ROOT, ".quern-installing");
-  const holder = join(lock, "pid");
-  for (let told = false; ; told = true) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-    }
-    const pid = Number(readIfThere(holder) ?? Number.NaN);
-    if (!Number.isNaN(pid) && !isAlive(pid)) rmSync(lock, { recursive: true, force: true });
-    else {
-      if (!told) console.log("Another start installs the packages; waiting for it.");
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  }
+  const lock = await waitForKernelLock(join(ROOT, ".quern-installing.lock"), {
+    onWait: () => console.log("Another start installs the packages; waiting for it."),
+  });
   try {
-    writeFileSync(holder, String(process.pid));
     await work();
   } finally {
-    rmSync(lock, { recursive: true, force: true });
+    lock.release();
   }
 }
 
@@ -148,15 +149,6 @@ function run(command, argv) {
 
 function readIfThere(path) {
   return existsSync(path) ? readFileSync(path, "utf8") : undefined;
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
 }
 
 function major(version) {

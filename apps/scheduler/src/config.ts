@@ -59,6 +59,7 @@ const envSchema = z.object({
     .min(1)
     .max(MOST_LINE_BYTES)
     .default(10 * 2 ** 20),
+  QUERN_BATCH_MODEL_WAIT_SECONDS: z.coerce.number().int().min(0).default(60),
   QUERN_BATCH_RECORD_SECONDS: z.coerce
     .number()
     .int()
@@ -93,6 +94,8 @@ export interface SchedulerConfig {
   retentionSeconds: number;
   batches: {
     limits: { maxLines: number; maxLineBytes: number };
+    /** How long after the first worker has come another one may still bring the model that a batch asks for. */
+    modelWaitMs: number;
     /** How long a batch that is over stays readable. */
     recordSeconds: number;
   };
@@ -119,6 +122,7 @@ export function toConfig(env: SchedulerEnv): SchedulerConfig {
     retentionSeconds: env.QUERN_RETENTION_SECONDS,
     batches: {
       limits: { maxLines: env.QUERN_BATCH_MAX_LINES, maxLineBytes: env.QUERN_BATCH_MAX_LINE_BYTES },
+      modelWaitMs: env.QUERN_BATCH_MODEL_WAIT_SECONDS * 1_000,
       recordSeconds: env.QUERN_BATCH_RECORD_SECONDS,
     },
     feeding: {

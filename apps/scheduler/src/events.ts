@@ -36,6 +36,7 @@ export interface SchedulerEvents {
   deliveryTried(line: DeliveryLine): void;
   batchTaken(batchId: string, epoch: number): void;
   batchMoved(batchId: string, status: string): void;
+  batchAwaitsModel(batchId: string, model: string): void;
   batchEnded(record: BatchRecord): void;
   batchBroke(batchId: string, error: Error, retryInMs: number): void;
   lineBroke(batchId: string, index: number, error: Error): void;
@@ -87,6 +88,8 @@ export function schedulerEvents(log: Logger): SchedulerEvents {
     },
     batchTaken: (batch, epoch) => log.info({ batch, epoch }, "this scheduler keeps the batch now"),
     batchMoved: (batch, status) => log.info({ batch, status }, "batch moved on"),
+    batchAwaitsModel: (batch, model) =>
+      log.warn({ batch, model }, "no worker serves the batch's model yet; waiting for one"),
     batchEnded: ({ id, tenant, status, model, total, completed, failed, usage, createdAtMs }) =>
       log.info(
         {

@@ -11,6 +11,8 @@ const timeSchema = z.number().nullish();
 export const batchProgressSchema = z.object({
   status: batchStatusSchema,
   request_counts: countsSchema,
+  /** Absent: the server is of an earlier release. */
+  awaited_model: z.string().nullish(),
   paused_at: timeSchema,
   progress: z
     .object({

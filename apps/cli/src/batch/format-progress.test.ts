@@ -27,4 +27,7 @@ test("a paused batch says so while it is in progress", () => {
   expect(statusText({ status: "in_progress", paused_at: 1 })).toBe("paused");
   expect(statusText({ status: "in_progress", paused_at: null })).toBe("in_progress");
   expect(statusText({ status: "cancelled", paused_at: 1 })).toBe("cancelled");
+  expect(statusText({ status: "validating", awaited_model: "qwen3-8b" })).toBe(
+    "waiting for a worker of qwen3-8b",
+  );
 });

@@ -35,7 +35,12 @@ export function paceText(shown: Pick<BatchProgress, "progress">, nowMs: number):
   return parts.filter((part) => part !== "").join(", ");
 }
 
-/** `paused` is no state of its own in OpenAI's words, and what people see. */
-export function statusText({ status, paused_at }: Pick<Batch, "status" | "paused_at">): string {
+/** OpenAI has no status for a batch that is paused, or that waits for a model. */
+export function statusText({
+  status,
+  paused_at,
+  awaited_model,
+}: Pick<Batch, "status" | "paused_at" | "awaited_model">): string {
+  if (status === "validating" && awaited_model != null) return `waiting for a worker of ${awaited_model}`;
   return paused_at != null && status === "in_progress" ? "paused" : status;
 }

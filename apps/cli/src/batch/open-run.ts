@@ -1,22 +1,15 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { QuernError } from "@quern/shared/contract/errors";
-import { lockFile } from "@quern/shared/models/file-lock";
+import { tryLockFile } from "@quern/shared/process/file-lock";
 import type { RunFiles } from "./run-files.ts";
 import { newRunState, type RunState, readRunState } from "./run-state.ts";
 
 /** @throws QuernError `config_invalid` when another run works on the same output. */
-export async function lockRun({ lock, output }: RunFiles): Promise<AsyncDisposable> {
-  const taken = new AbortController();
-  try {
-    return await lockFile(lock, { signal: taken.signal, onWait: () => taken.abort() });
-  } catch (error) {
-    if (!taken.signal.aborted) throw error;
-    throw new QuernError(
-      "config_invalid",
-      `another run works on ${output}: wait for it, or choose another -o`,
-    );
-  }
+export async function lockRun({ lock, output }: RunFiles): Promise<Disposable> {
+  const taken = await tryLockFile(lock);
+  if (taken !== null) return taken;
+  throw new QuernError("config_invalid", `another run works on ${output}: wait for it, or choose another -o`);
 }
 
 /**

@@ -51,7 +51,7 @@ export async function run(asked: InputSource, context: RunContext): Promise<bool
   if (!existsSync(dirname(files.output))) {
     throw new QuernError("config_invalid", `there is no folder ${dirname(files.output)} for ${files.output}`);
   }
-  await using _lock = await lockRun(files);
+  using _lock = await lockRun(files);
   const state = await openRun(files, `${survey.digest} ${flags.format}`, flags.fresh === true);
   const bounds = { requests: flags.batchLines ?? MAX_BATCH_REQUESTS, bytes: MAX_BATCH_BYTES };
   const plan = { source, survey, files, state, dedupe: flags.dedupe === true, bounds };

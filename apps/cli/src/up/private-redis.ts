@@ -1,18 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { chmod, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
 import type { RedisBinary } from "@quern/shared/process/redis-binary";
+import { claimDataFolder } from "./claim-data-folder.ts";
 import { SupervisedChild } from "./supervised-child.ts";
 
 const GUARDIAN_MAIN = new URL("./redis-guardian.ts", import.meta.url);
-/** A Redis whose supervisor was killed ends by itself within this time; see the guardian. */
-const PREDECESSOR_TIMEOUT_MS = 12_000;
 
 export interface PrivateRedis {
   readonly url: string;
@@ -33,7 +30,7 @@ export async function startPrivateRedis(
 ): Promise<PrivateRedis> {
   const folder = resolve(dataDir, "redis");
   await makeFolder(folder);
-  const release = await claimFolder(folder, dataDir);
+  const claim = await claimDataFolder(folder, dataDir);
   try {
     const port = await freePort();
     const password = randomBytes(24).toString("base64url");
@@ -48,11 +45,11 @@ export async function startPrivateRedis(
       port,
       stop: async (force) => {
         await guardian.stop(force);
-        await release();
+        claim[Symbol.dispose]();
       },
     };
   } catch (error) {
-    await release();
+    claim[Symbol.dispose]();
     throw error;
   }
 }
@@ -66,56 +63,6 @@ async function makeFolder(folder: string): Promise<void> {
       `the data directory can't be made: ${(error as Error).message}; choose another with --data-dir`,
       { cause: error },
     );
-  }
-}
-
-/** Two servers on one append-only file would ruin it. Waits for one that is just ending. */
-async function claimFolder(folder: string, dataDir: string): Promise<() => Promise<void>> {
-  const file = join(folder, "supervisor.pid");
-  const giveUpAtMs = performance.now() + PREDECESSOR_TIMEOUT_MS;
-  for (;;) {
-    const supervisor = await livePidIn(file);
-    const server = await livePidIn(join(folder, "redis.pid"));
-    if (supervisor !== null) {
-      throw new QuernError(
-        "redis_unsuitable",
-        `another Quern (process ${supervisor}) uses the data directory ${dataDir}: stop it, or choose another with --data-dir`,
-      );
-    }
-    if (server === null && (await takeFile(file))) return () => rm(file, { force: true });
-    if (performance.now() > giveUpAtMs) {
-      throw new QuernError(
-        "redis_unsuitable",
-        `a Redis (process ${server}) still uses the data directory ${dataDir}: stop it, or choose another with --data-dir`,
-      );
-    }
-    await sleep(50);
-  }
-}
-
-/** false when somebody else was faster. */
-async function takeFile(file: string): Promise<boolean> {
-  // Only one that names no living process is in the way.
-  await rm(file, { force: true });
-  try {
-    await using handle = await open(file, "wx");
-    await handle.writeFile(String(process.pid));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-async function livePidIn(file: string): Promise<number | null> {
-  const text = existsSync(file) ? await readFile(file, "utf8").catch(() => "") : "";
-  const pid = Number.parseInt(text, 10);
-  if (Number.isNaN(pid) || pid === process.pid) return null;
-  try {
-    process.kill(pid, 0);
-    return pid;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? pid : null;
   }
 }
 

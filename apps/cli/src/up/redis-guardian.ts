@@ -2,12 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
 import { aborted } from "@quern/shared/process/aborted";
 import { runMain } from "@quern/shared/process/main";
 import { isSupervised, tellReady } from "@quern/shared/process/supervised";
 import { Redis } from "ioredis";
+import { claimAppendOnlyFile } from "./claim-data-folder.ts";
 import { RestartDelay } from "./restart-delay.ts";
 
 // The process between the supervisor and its Redis. It starts Redis again when it dies, on the same port and data, and
@@ -23,12 +25,20 @@ const SETPRIV = "/usr/bin/setpriv";
 const [command = "redis-server", configFile = "redis.conf"] = process.argv.slice(2);
 
 await runMain(async (stop) => {
+  // Never released: this process and its Redis hold it until both have ended.
+  const { fd: lockFd } = await claimAppendOnlyFile(dirname(configFile), {
+    signal: stop,
+    onWait: () => console.error("Waiting for the Redis of an earlier Quern to end"),
+  });
   const delay = new RestartDelay();
   for (let first = true; !stop.aborted; first = false) {
     const startedAtMs = performance.now();
-    const server = await startServer(command, configFile);
+    const server = await startServer(command, configFile, lockFd);
     if (first) {
-      const failure = await Promise.race([server.exited, untilAnswering(configFile, stop)]);
+      const decided = new AbortController();
+      const answering = untilAnswering(configFile, AbortSignal.any([stop, decided.signal]));
+      const failure = await Promise.race([server.exited, answering]);
+      decided.abort();
       if (failure !== null) throw new QuernError("redis_unsuitable", `Redis does not start: ${failure}`);
       tellReady();
     }
@@ -49,11 +59,11 @@ interface Server {
   exited: Promise<string>;
 }
 
-async function startServer(command: string, configFile: string): Promise<Server> {
+async function startServer(command: string, configFile: string, lockFd: number): Promise<Server> {
   // Where util-linux is there, the kernel ends Redis should this process be killed as well.
   const bound = existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : [];
   const [program = command, ...args] = [...bound, command, configFile];
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe", lockFd] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (chunk: string) => {

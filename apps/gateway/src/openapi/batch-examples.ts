@@ -84,7 +84,7 @@ export const retriedBatch = toBatchObject({
   retriedFrom: submitted.id,
 });
 
-const { id, status, model, request_counts, usage, paused_at, progress } = runningBatch;
+const { id, status, model, awaited_model, request_counts, usage, paused_at, progress } = runningBatch;
 const line = {
   id: batchLineId({ batchId: id, index: 0 }),
   custom_id: "order 7",
@@ -96,7 +96,7 @@ const line = {
 export const batchEvents = `retry: 1000
 
 event: progress
-data: ${JSON.stringify({ id, status, model, request_counts, usage, paused_at, progress })}
+data: ${JSON.stringify({ id, status, model, awaited_model, request_counts, usage, paused_at, progress })}
 
 event: line
 id: 1024-0

@@ -18,6 +18,11 @@ const usage = object({
   total_tokens: count,
 });
 const model = { ...nullable("string"), description: "null: the input has not been read yet" };
+const awaitedModel = {
+  ...nullable("string"),
+  description:
+    "The model for which it stays `validating`, because no worker serves it yet; null: it waits for none",
+};
 const status = { enum: BATCH_STATUSES };
 const pausedAt = {
   ...nullableWholeSeconds,
@@ -78,6 +83,7 @@ export const batchSchemas = {
     request_counts: requestCounts,
     usage,
     metadata: { type: "object", additionalProperties: { type: "string" } },
+    awaited_model: awaitedModel,
     paused_at: pausedAt,
     dedupe: {
       type: "boolean",
@@ -97,6 +103,7 @@ export const batchSchemas = {
           id: { type: "string" },
           status,
           model,
+          awaited_model: awaitedModel,
           request_counts: requestCounts,
           usage,
           paused_at: pausedAt,

@@ -73,6 +73,7 @@ function toSse(event: BatchEvent): { event: string; id?: string; data: string } 
 
 /** What of a batch changes while it runs. */
 function progressOf(record: BatchRecord): object {
-  const { id, status, model, request_counts, usage, paused_at, progress } = toBatchObject(record);
-  return { id, status, model, request_counts, usage, paused_at, progress };
+  const { id, status, model, awaited_model, request_counts, usage, paused_at, progress } =
+    toBatchObject(record);
+  return { id, status, model, awaited_model, request_counts, usage, paused_at, progress };
 }

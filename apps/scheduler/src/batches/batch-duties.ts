@@ -13,7 +13,7 @@ import type { KeepContext } from "./keep/keeping.ts";
 const SWEEP_LOCK_TTL_MS = 5_000;
 
 export interface BatchDutiesOptions
-  extends Omit<KeepContext, "isCrowded">,
+  extends Omit<KeepContext, "isCrowded" | "fleet">,
     Pick<FeedContext, "weightOf" | "lookaheadLines"> {
   subscriber: Redis;
 }
@@ -27,11 +27,12 @@ export class BatchDuties {
 
   constructor(options: BatchDutiesOptions) {
     const { redis, subscriber, events } = options;
-    this.#consumer = new BatchConsumer(options);
+    const models = new ServedModels(redis);
+    this.#consumer = new BatchConsumer({ ...options, fleet: models });
     this.#queue = new BatchQueue(redis, events.redisError);
     const lock = new TimedLock(redis, BATCH_SWEEP_LOCK_KEY, SWEEP_LOCK_TTL_MS);
     this.#sweep = new BatchSweep(redis, this.#queue, lock, events);
-    this.#feeders = new Feeders({ ...options, models: new ServedModels(redis) }, subscriber);
+    this.#feeders = new Feeders({ ...options, models }, subscriber);
   }
 
   /** Resolves when batches are being taken. */

@@ -15,8 +15,11 @@ export async function mendJob(
   nowMs: number,
 ): Promise<Mended> {
   const mended = await mendReference(redis, references, entry.id, before, nowMs);
-  // A submitter that died before it confirmed would let the record expire in its queue.
-  if (mended === "handed_back" || mended === "reference_added") await confirmJob(redis, entry);
+  // The submitter died before it confirmed, or Redis lost that it did: the record would expire in its queue, and the
+  // secret of the webhook before the job ends.
+  if (before.unconfirmed || mended === "handed_back" || mended === "reference_added") {
+    await confirmJob(redis, entry);
+  }
   return mended;
 }
 

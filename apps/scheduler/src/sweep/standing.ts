@@ -11,9 +11,11 @@ export interface Standing {
   class: JobClass;
   /** When its current attempt began, by Redis' clock. */
   claimedAtMs: number | null;
+  /** Its submitter has not confirmed it: until somebody does, its record and its webhook expire. */
+  unconfirmed: boolean;
 }
 
-const FIELDS = ["state", "attempt", "model", "class", "claimedAtMs"];
+const FIELDS = ["state", "attempt", "model", "class", "claimedAtMs", "unconfirmed"];
 
 /** In the order of the ids; null: there is no record. */
 export async function readStandings(redis: Redis, jobIds: string[]): Promise<(Standing | null)[]> {
@@ -26,7 +28,8 @@ export async function readStandings(redis: Redis, jobIds: string[]): Promise<(St
   });
 }
 
-function toStanding([state, attempt, model, jobClass, claimedAtMs]: (string | null)[]): Standing | null {
+function toStanding(values: (string | null)[]): Standing | null {
+  const [state, attempt, model, jobClass, claimedAtMs, unconfirmed] = values;
   if (state == null || model == null) return null;
   return {
     state: state as JobState,
@@ -34,5 +37,6 @@ function toStanding([state, attempt, model, jobClass, claimedAtMs]: (string | nu
     model,
     class: (jobClass ?? "interactive") as JobClass,
     claimedAtMs: claimedAtMs == null ? null : Number(claimedAtMs),
+    unconfirmed: unconfirmed != null,
   };
 }

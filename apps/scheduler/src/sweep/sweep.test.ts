@@ -1,7 +1,14 @@
 import type { NewJob } from "@quern/shared/contract/job";
-import { jobKey, liveJobsKey, queuePrefix, WEBHOOK_QUEUE_PREFIX } from "@quern/shared/contract/names";
+import {
+  jobKey,
+  liveJobsKey,
+  queuePrefix,
+  WEBHOOK_QUEUE_PREFIX,
+  webhookKey,
+} from "@quern/shared/contract/names";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { indexDeadline, redisNowMs } from "@quern/shared/redis/deadlines";
+import { listJobs } from "@quern/shared/redis/job-list";
 import {
   cancelJob,
   claimJob,
@@ -94,6 +101,7 @@ function recorder(): SchedulerEvents {
     deliveryTried: tell("delivery"),
     batchTaken: tell("batch taken"),
     batchMoved: tell("batch moved"),
+    batchAwaitsModel: tell("batch awaits model"),
     batchEnded: tell("batch ended"),
     batchBroke: (_, error) => fail(error),
     lineBroke: (_batch, _index, error) => fail(error),
@@ -196,6 +204,24 @@ test("a job whose gateway died before it was queued is queued, and kept", async 
   expect(told).toHaveLength(1);
   expect(await queue.getWaitingCount()).toBe(1);
 });
+
+test.each(["queued", "claimed"] as const)(
+  "a %s job whose gateway died before it confirmed is confirmed, with the secret of its webhook",
+  async (how) => {
+    const webhook = { url: "https://example.com/hook", secret: "whsec_c2VjcmV0" };
+    const job = await submitted("queued", { webhook });
+    if (how === "claimed") await leased(job.id, "w");
+    await sweep();
+    expect(await redis.ttl(jobKey(job.id))).toBe(-1);
+    expect(await redis.ttl(webhookKey(job.id))).toBe(-1);
+    const { records } = await listJobs(redis, {
+      ...{ tenant: job.tenant, limit: 10, order: "asc", after: null },
+      matches: () => true,
+    });
+    expect(records.map(({ id }) => id)).toEqual([job.id]);
+    expect(told).toEqual([]);
+  },
+);
 
 test("a job that is just being submitted is left to its gateway", async () => {
   const job = await submitted("entered");

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /**
- * A batch's life, in OpenAI's words.
+ * A batch's life, in OpenAI's words. `model_awaited` leaves it `validating`.
  *
  *   validating ──validated──▶ in_progress ──lines_ended──▶ finalizing ──completed──▶ completed
  *       │  │                     │  │  └─────due─────────▶ finalizing ──expired────▶ expired
@@ -27,6 +27,7 @@ export type BatchStatus = (typeof BATCH_STATUSES)[number];
 export const batchStatusSchema = z.enum(BATCH_STATUSES);
 
 export const BATCH_EVENTS = [
+  "model_awaited",
   "validated",
   "rejected",
   "lines_ended",
@@ -42,6 +43,7 @@ export type BatchEvent = (typeof BATCH_EVENTS)[number];
 type BatchOutcome = { to: BatchStatus } | "ignore";
 
 const IGNORE_ALL: Record<BatchEvent, BatchOutcome> = {
+  model_awaited: "ignore",
   validated: "ignore",
   rejected: "ignore",
   lines_ended: "ignore",
@@ -56,6 +58,7 @@ const IGNORE_ALL: Record<BatchEvent, BatchOutcome> = {
 export const BATCH_LIFECYCLE: Record<BatchStatus, Record<BatchEvent, BatchOutcome>> = {
   validating: {
     ...IGNORE_ALL,
+    model_awaited: { to: "validating" },
     validated: { to: "in_progress" },
     rejected: { to: "failed" },
     due: { to: "finalizing" },

@@ -7,6 +7,7 @@ export function batchRecord(changes: Partial<BatchRecord> = {}): BatchRecord {
     tenant: "default",
     endpoint: "/v1/chat/completions",
     model: null,
+    awaitedModel: null,
     inputFileId: "file-1",
     status: "validating",
     pausedAtMs: null,

@@ -50,6 +50,8 @@ export const batchRecordSchema = z.object({
   endpoint: z.enum(ENDPOINTS),
   /** The model's own name, which its queue has; null: the input has not been read yet. */
   model: z.string().nullable(),
+  /** The name of the model that no worker has brought yet, for which it stays or stayed `validating`; null: it never waited. */
+  awaitedModel: z.string().nullable(),
   inputFileId: z.string(),
   status: batchStatusSchema,
   /** Since when no more of its lines are fed; null: it is not paused. */

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,7 +7,6 @@ import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type CatalogueEntry, ENTRY_DEFAULTS } from "./catalogue-schema.ts";
 import { type DownloadProgress, type EnsureModelFileOptions, ensureModelFile } from "./download.ts";
-import { lockFile } from "./file-lock.ts";
 import { locateModelFile } from "./model-files.ts";
 import type { ModelSource } from "./model-source.ts";
 
@@ -201,20 +199,6 @@ describe("two at once", () => {
     expect(a).toBe(b);
     expect(server.requests).toHaveLength(1);
     expect(waits).toHaveLength(1);
-  });
-
-  test("the lock of a dead process is taken over, that of a living one is waited for", async () => {
-    const path = join(folder, "x.lock");
-    // The highest pid Linux can give is 2^22.
-    await writeFile(path, `${2 ** 22 + 1} ${(await import("node:os")).hostname()} gone\n`);
-    const stop = new AbortController();
-    {
-      await using _held = await lockFile(path, { signal: stop.signal });
-      await expect(lockFile(path, { signal: stop.signal, onWait: () => stop.abort() })).rejects.toThrow(
-        /abort/i,
-      );
-    }
-    expect(existsSync(path)).toBe(false);
   });
 });
 

@@ -4,9 +4,9 @@ import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { QuernError } from "../contract/errors.ts";
+import { lockFile } from "../process/file-lock.ts";
 import type { CatalogueEntry } from "./catalogue-schema.ts";
 import { fetchFile } from "./fetch-file.ts";
-import { lockFile } from "./file-lock.ts";
 import { splitParts } from "./gguf-split.ts";
 import { cacheFolderOf, findModelFile, locateModelFile } from "./model-files.ts";
 import { exponentialDelayMs, type Remote } from "./remote.ts";
@@ -130,7 +130,7 @@ async function downloadOnce(
 ): Promise<void> {
   const target = join(folder, file.name);
   await makeFolder(dirname(target));
-  await using _lock = await lockFile(`${target}.lock`, {
+  using _lock = await lockFile(`${target}.lock`, {
     signal: options.signal,
     onWait: () => options.report("waiting", 0, file.bytes),
   });

@@ -41,12 +41,19 @@ test("a batch that was just submitted: every field is there, null where there is
       total_tokens: 0,
     },
     metadata: { order: "7" },
+    awaited_model: null,
     paused_at: null,
     dedupe: false,
     retried_from: null,
     progress: null,
     webhook: null,
   });
+});
+
+test("the model that it waits for is shown while it is validated", () => {
+  const awaitedModel = "qwen3-8b";
+  expect(toBatchObject(batchRecord({ awaitedModel })).awaited_model).toBe("qwen3-8b");
+  expect(toBatchObject(batchRecord({ awaitedModel, status: "in_progress" })).awaited_model).toBeNull();
 });
 
 test("one that has run: counts, tokens, files, and the times of all it went through", () => {

@@ -36,6 +36,8 @@ export interface BatchObject {
   usage: BatchUsage;
   metadata: Record<string, string>;
   // Quern's own
+  /** The model for which it stays `validating`, because no worker serves it yet; null: it waits for none. */
+  awaited_model: string | null;
   /** Since when none of its lines are begun; null: it is not paused. */
   paused_at: number | null;
   dedupe: boolean;
@@ -86,6 +88,7 @@ export function toBatchObject(record: BatchRecord): BatchObject {
     request_counts: { total, completed, failed },
     usage: toBatchUsage(record.usage),
     metadata: record.metadata,
+    awaited_model: status === "validating" ? record.awaitedModel : null,
     paused_at: secondsOrNull(record.pausedAtMs),
     dedupe: record.dedupe,
     retried_from: record.retriedFrom,

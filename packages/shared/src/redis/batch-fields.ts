@@ -4,7 +4,14 @@ import { hashOf } from "./replies.ts";
 
 /** A batch record as a Redis hash: objects as JSON, numbers and booleans as text; a field that is null is absent. */
 const JSON_FIELDS = ["metadata", "errors", "progress", "webhook"] as const;
-const TEXT_FIELDS = ["model", "retriedFrom", "traceparent", "outputFileId", "errorFileId"] as const;
+const TEXT_FIELDS = [
+  "model",
+  "awaitedModel",
+  "retriedFrom",
+  "traceparent",
+  "outputFileId",
+  "errorFileId",
+] as const;
 const TIME_FIELDS = [
   "pausedAtMs",
   "createdAtMs",

@@ -140,6 +140,7 @@ export async function beginKeeping(redis: Redis, batchId: string): Promise<numbe
 /** What is set together with a batch's status. */
 export interface BatchChanges {
   model?: string;
+  awaitedModel?: string;
   total?: number;
   errors?: BatchFault[];
   outputFileId?: string;
@@ -157,7 +158,7 @@ export type BatchMove =
   | { kind: "gone" };
 
 /**
- * Moves a batch on (`contract/batch-lifecycle.ts`), with the time at which it did.
+ * Moves a batch on (`contract/batch-lifecycle.ts`), with the time at which its status changed.
  * @param epoch of the scheduler that sees it through; null: whoever may at any time, such as one who cancels it.
  */
 export async function moveBatch(
@@ -173,11 +174,12 @@ export async function moveBatch(
     return outcome === "ignore" ? [] : [{ from, to: outcome.to }];
   });
   // All statuses that an event leads to are one.
-  const to = moves[0]?.to;
-  const { model, total, errors, outputFileId, errorFileId, endsWith } = changes;
+  const changed = moves.find(({ from, to }) => from !== to)?.to;
+  const { model, awaitedModel, total, errors, outputFileId, errorFileId, endsWith } = changes;
   const fields = {
-    ...(to === undefined ? {} : { [TIME_OF_STATUS[to]]: nowMs }),
+    ...(changed === undefined ? {} : { [TIME_OF_STATUS[changed]]: nowMs }),
     ...(model === undefined ? {} : { model }),
+    ...(awaitedModel === undefined ? {} : { awaitedModel }),
     ...(total === undefined ? {} : { total }),
     ...(errors === undefined ? {} : { errors: JSON.stringify(errors) }),
     ...(outputFileId === undefined ? {} : { outputFileId }),

@@ -94,7 +94,7 @@ export async function claimJob(
   const [kind, ...rest] = (await runScript(
     redis,
     CLAIM,
-    [jobKey(jobId), eventsKey(jobId)],
+    [jobKey(jobId), eventsKey(jobId), webhookKey(jobId)],
     [nowMs, company, SUSPECT_AFTER_LOST_ATTEMPTS, token, workerId ?? token],
   )) as string[];
   if (kind === "ended") return { kind, state: rest[0] as JobState };

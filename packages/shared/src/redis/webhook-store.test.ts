@@ -6,7 +6,7 @@ import { pendingWebhook } from "../contract/webhook.ts";
 import { toJobObject } from "../openai/job-object.ts";
 import { connectRedis } from "./connect.ts";
 import { eraseJob } from "./erase-job.ts";
-import { confirmJob, createJob, readJob } from "./job-store.ts";
+import { claimJob, confirmJob, createJob, readJob } from "./job-store.ts";
 import { newJob } from "./new-job.fixture.ts";
 import { dropDelivery, readDelivery, recordWebhook, storeDelivery } from "./webhook-store.ts";
 
@@ -44,6 +44,14 @@ test("the secret stands apart from the record, and expires with a job that nobod
   expect(await redis.ttl(webhookKey(job.id))).toBeGreaterThan(86_400);
   await dropDelivery(redis, job.id);
   expect(await readDelivery(redis, job.id)).toBeNull();
+});
+
+test("a worker's claim keeps the secret of a job that nobody confirmed", async () => {
+  const job = newJob({ webhook: { url, secret } });
+  await createJob(redis, job);
+  expect((await claimJob(redis, job.id, 2_000)).kind).toBe("claimed");
+  expect(await redis.ttl(jobKey(job.id))).toBe(-1);
+  expect(await redis.ttl(webhookKey(job.id))).toBe(-1);
 });
 
 test("nothing of a webhook is left when its job is erased", async () => {

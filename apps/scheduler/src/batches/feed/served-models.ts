@@ -35,6 +35,12 @@ export class ServedModels {
     return { description, served, workers, lengths };
   }
 
+  /** All models that a worker ever served, and all workers whose heartbeat is fresh. */
+  async all(): Promise<{ models: ModelDescription[]; workers: WorkerRegistration[] }> {
+    const [models, workers] = await this.#read();
+    return { models, workers };
+  }
+
   #read(): Promise<[ModelDescription[], WorkerRegistration[]]> {
     if (this.#cached !== null && performance.now() < this.#cached.untilMs) return this.#cached.read;
     const read = Promise.all([listServedModels(this.#redis), listWorkers(this.#redis)]);

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../../events.ts";
 import type { DeliveryQueue } from "../../queue/delivery-queue.ts";
 import type { JobReferences } from "../../queue/job-references.ts";
+import type { ServedModels } from "../feed/served-models.ts";
 
 /** What keeping batches works with. */
 export interface KeepContext {
@@ -11,6 +12,9 @@ export interface KeepContext {
   references: JobReferences;
   deliveries: DeliveryQueue;
   limits: { maxLines: number; maxLineBytes: number };
+  fleet: ServedModels;
+  /** How long after the first worker has come another one may still bring the model that a batch asks for. */
+  modelWaitMs: number;
   /** How long a batch that is over stays readable. */
   recordSeconds: number;
   /** Whether other batches wait to be kept here: then one with nothing to be done makes room for a while. */

@@ -20,13 +20,14 @@ import type { Redis } from "ioredis";
 import type { SchedulerEvents } from "../../events.ts";
 import { DeliveryQueue } from "../../queue/delivery-queue.ts";
 import { JobReferences } from "../../queue/job-references.ts";
+import { ServedModels } from "../feed/served-models.ts";
 import type { KeepContext } from "./keeping.ts";
 
 export const MODEL = "tiny-qwen3";
 const ENDPOINT = "/v1/chat/completions";
 const never = new AbortController().signal;
 
-const description: ModelDescription = {
+export const description: ModelDescription = {
   model: MODEL,
   aliases: [],
   kind: "chat",
@@ -65,7 +66,8 @@ export async function startKeptBatches(): Promise<KeptBatches> {
   stack.defer(() => deliveries.close());
   const limits = { maxLines: 50_000, maxLineBytes: 2 ** 20 };
   const parts = { redis, files, references, deliveries, limits };
-  const context = { ...parts, recordSeconds: 600, isCrowded: () => false, events: silent() };
+  const fleet = { fleet: new ServedModels(redis), modelWaitMs: 0 };
+  const context = { ...parts, ...fleet, recordSeconds: 600, isCrowded: () => false, events: silent() };
   const started = stack.move();
   return { url, redis, folder, files, context, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }

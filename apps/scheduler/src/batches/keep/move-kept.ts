@@ -12,6 +12,6 @@ export async function moveKept(
   const moved = await moveBatch(redis, batchId, event, epoch, await redisNowMs(redis), changes);
   if (moved.kind === "fenced" || moved.kind === "gone") throw new KeepingLost(`batch ${batchId}`);
   if (moved.kind === "ignored") return;
-  events.batchMoved(batchId, moved.status);
+  if (event !== "model_awaited") events.batchMoved(batchId, moved.status);
   await announceBatch(redis, batchId);
 }

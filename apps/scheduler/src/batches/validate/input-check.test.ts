@@ -101,7 +101,8 @@ test("more requests than are taken", async () => {
 
 test("a model that nobody serves is told once, and so is one of the wrong kind", async () => {
   const nobody = [line("a", { model: "gpt" }), line("b", { model: "gpt" })].join("\n");
-  expect(await faultsOf(nobody)).toEqual([["model_not_found", 1, "body.model"]]);
+  const fault = { code: "model_not_found", line: 1, param: "body.model" };
+  expect(await check(nobody)).toMatchObject({ kind: "model_unknown", name: "gpt", faults: [fault] });
   expect(await faultsOf(line("a", { model: "vectors" }))).toEqual([["model_not_found", 1, "body.model"]]);
   const embeddings = line("a", { model: "vectors" }, { url: "/v1/embeddings" });
   expect(await check(embeddings, { endpoint: "/v1/embeddings" })).toMatchObject({ model: "vectors" });
@@ -165,4 +166,18 @@ test("a body that is nested too deep to be compared is compared with none", asyn
     kind: "sound",
     leaders,
   });
+});
+
+test("with an unknown model the other faults count, but not the names that it may turn out to have", async () => {
+  const gpt = line("a", { model: "gpt" });
+  expect(await check([gpt, line("b", { model: "gpt-latest" })].join("\n"))).toMatchObject({
+    kind: "model_unknown",
+    name: "gpt",
+  });
+  expect(await faultsOf([gpt, "{"].join("\n"))).toEqual([
+    ["model_not_found", 1, "body.model"],
+    ["invalid_json_line", 2, null],
+  ]);
+  // No model has so long a name.
+  expect(await faultsOf(line("a", { model: "x".repeat(201) }))).toHaveLength(1);
 });

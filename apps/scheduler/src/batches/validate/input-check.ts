@@ -11,6 +11,8 @@ import { type ModelChoice, resolveModel } from "./model-choice.ts";
 const MAX_FAULTS = 100;
 /** Of what the caller wrote, so much is said back. */
 const MAX_QUOTED = 100;
+/** Characters of a model's name. No model has a longer one, and the name stands in the batch's record. */
+const MAX_AWAITED = 200;
 
 export interface InputRules {
   endpoint: Endpoint;
@@ -24,6 +26,8 @@ export interface InputRules {
 
 export type CheckedInput =
   | { kind: "faulty"; faults: BatchFault[] }
+  /** No worker ever served the model `name`, and nothing else is wrong. */
+  | { kind: "model_unknown"; name: string; faults: BatchFault[] }
   /** `model`: its own name. `leaders`: `line-copies.ts`. */
   | { kind: "sound"; model: string; total: number; leaders: Int32Array | null };
 
@@ -66,6 +70,10 @@ export class InputCheck {
         kind: "faulty",
         faults: [...this.#faults.slice(0, MAX_FAULTS), { ...more, ...NOWHERE, message }],
       };
+    }
+    const [name = ""] = this.#model?.names ?? [];
+    if (this.#model?.kind === "unknown" && this.#faults.length === 1 && name.length <= MAX_AWAITED) {
+      return { kind: "model_unknown", name, faults: this.#faults };
     }
     if (this.#faults.length > 0 || this.#model?.kind !== "found") {
       return { kind: "faulty", faults: this.#faults };
@@ -112,10 +120,11 @@ export class InputCheck {
       this.#fault("invalid_request_line", message, number, "body.model");
     } else if (this.#model === null) {
       this.#model = resolveModel(name, endpoint, models);
-      if (this.#model.kind === "unfit") {
+      if (this.#model.kind !== "found") {
         this.#fault("model_not_found", this.#model.message, number, "body.model");
       }
-    } else if (!this.#model.names.includes(name)) {
+    } else if (this.#model.kind !== "unknown" && !this.#model.names.includes(name)) {
+      // The other names of an unknown model are not known either.
       const [before = ""] = this.#model.names;
       const message = `The model is ${quoted(name)}, that of the lines before ${quoted(before)}: a batch asks one model; make one batch for each.`;
       this.#fault("model_mismatch", message, number, "body.model");

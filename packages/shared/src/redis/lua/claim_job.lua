@@ -1,7 +1,7 @@
 -- Begins an attempt. Its number is the epoch that fences whatever an earlier attempt still tries to write. A claim
 -- out of `running` is a takeover: BullMQ leased the job again because the earlier worker's lease lapsed.
 --
--- KEYS 1 record, 2 events
+-- KEYS 1 record, 2 events, 3 webhook
 -- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect,
 --      4 token of this claim, 5 id of the worker
 -- Returns {'gone'}, {'ended', state}, {'overdue'}, {'suspect'} when it may run alone only, or {'claimed', number of the
@@ -58,7 +58,9 @@ local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'claimedAtMs', server_now, 'claimToken', ARGV[4],
   'workerId', ARGV[5])
 redis.call('HSETNX', KEYS[1], 'startedAtMs', ARGV[1])
+-- The submitter may have died before it confirmed the job.
 redis.call('PERSIST', KEYS[1])
+redis.call('PERSIST', KEYS[3])
 
 -- A later attempt goes on where the stream ends, and says so only where it can't.
 local seq = last_seq(KEYS[2])

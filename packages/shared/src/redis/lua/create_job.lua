@@ -1,5 +1,6 @@
--- A new job's record. It expires unless the submitter confirms (PERSIST) or a worker claims it: a gateway that
--- dies between recording and enqueueing leaves nothing behind, and its caller never saw a 202.
+-- Writes a new job's record. Record and webhook expire unless the job is confirmed or claimed by a worker: a gateway that
+-- dies between recording and enqueueing leaves nothing behind, and its caller never saw a 202. The field `unconfirmed`
+-- tells the sweep which jobs it has to confirm.
 --
 -- KEYS 1 record, 2 webhook
 -- ARGV 1 seconds until an unconfirmed record expires, 2 secret of its webhook or '', then field, value, field, value, ...
@@ -10,6 +11,7 @@ end
 for i = 3, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
+redis.call('HSET', KEYS[1], 'unconfirmed', '1')
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[2], 'secret', ARGV[2])
