@@ -63,10 +63,30 @@ export interface BatchOptions extends CommonOptions {
   percent: number;
 }
 
+export const HOSTILE_PROMPTS = [
+  "20k-messages",
+  "letters",
+  "prose",
+  "four-letters",
+  "tools",
+  "schema",
+  "100k-messages",
+] as const;
+export type HostilePrompt = (typeof HOSTILE_PROMPTS)[number];
+
+export interface HostilePromptsOptions extends CommonOptions {
+  scenario: "hostile-prompts";
+  prompts: HostilePrompt[];
+  slots: number;
+  /** Measured chats of each phase, at least. */
+  requests: number;
+}
+
 export type BenchCommand =
   | AttentionOptions
   | BatchOptions
   | EtaOptions
+  | HostilePromptsOptions
   | { scenario: "help"; text: string }
   | EngineOptions
   | PreemptionOptions
@@ -85,6 +105,7 @@ scenarios
   eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
   preemption     how long interactive jobs wait while batch jobs fill every slot, gateway and Redis included
   batch          what a batch costs beside its engine, how much memory, and what others notice of it
+  hostile-prompts  how long a small chat waits for its first token while one client sends costly requests
 `;
 
 const COMMON_USAGE = `
@@ -166,6 +187,23 @@ ${COMMON_USAGE}`,
   --repeat N           rounds (3)
   --model M            of overhead and prefix; the others take tiny, or none
 ${COMMON_USAGE}`,
+  "hostile-prompts": `Time to first token of a small chat, alone and beside a client that keeps sending one costly request.
+
+  npm run bench -- hostile-prompts [options]
+
+  --prompt P,P,…       (all)
+       20k-messages    a chat of 20,000 empty messages
+       letters         one prompt of 9.9 MB: one letter
+       prose           one prompt of 9.9 MB: sentences
+       four-letters    four requests as letters at once
+       tools           300 tools, one of which must be called
+       schema          a JSON schema at the limits of its properties and alternatives
+       100k-messages   a chat of 100,000 empty messages
+  --slots N            slots of the worker (8)
+  --requests N         measured chats of each phase, one after the other (100); more, until a costly request has ended
+  --repeat N           rounds, each on a new cluster (3)
+  --model M            the demo model, unless told
+${COMMON_USAGE}`,
 };
 
 const COMMON_OPTIONS = {
@@ -194,6 +232,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readPreemption(rest);
     case "batch":
       return readBatch(rest);
+    case "hostile-prompts":
+      return readHostilePrompts(rest);
     case undefined:
     case "--help":
     case "-h":
@@ -323,20 +363,44 @@ function readBatch(args: string[]): BenchCommand {
   return {
     scenario: "batch",
     ...options,
-    parts: batchParts(values.part),
+    parts: namesAmong(BATCH_PARTS, "part", values.part),
     slots: wholeNumber("slots", values.slots),
     percent: wholeNumber("percent", values.percent),
   };
 }
 
-function batchParts(value: string | boolean | undefined): BatchPart[] {
+function readHostilePrompts(args: string[]): BenchCommand {
+  const values = parse("hostile-prompts", args, {
+    model: { type: "string", default: DEMO_MODEL },
+    prompt: { type: "string", default: HOSTILE_PROMPTS.join(",") },
+    slots: { type: "string", default: "8" },
+    requests: { type: "string", default: "100" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE["hostile-prompts"] };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("hostile-prompts measures no llama-server");
+  return {
+    scenario: "hostile-prompts",
+    ...options,
+    prompts: namesAmong(HOSTILE_PROMPTS, "prompt", values.prompt),
+    slots: wholeNumber("slots", values.slots),
+    requests: wholeNumber("requests", values.requests),
+  };
+}
+
+function namesAmong<Name extends string>(
+  known: readonly Name[],
+  option: string,
+  value: string | boolean | undefined,
+): Name[] {
   return String(value)
     .split(",")
-    .map((name) => {
-      const part = BATCH_PARTS.find((known) => known === name);
-      if (part === undefined)
-        throw invalid(`--part takes ${BATCH_PARTS.join(", ")}, not ${name || "nothing"}`);
-      return part;
+    .map((given) => {
+      const name = known.find((one) => one === given);
+      if (name === undefined)
+        throw invalid(`--${option} takes ${known.join(", ")}, not ${given || "nothing"}`);
+      return name;
     });
 }
 

@@ -5,6 +5,7 @@ import { runAttentionScenario } from "./attention-scenario.ts";
 import { runBatchScenario } from "./batch/batch-scenario.ts";
 import { runEngineScenario } from "./engine-scenario.ts";
 import { runEtaScenario } from "./eta-scenario.ts";
+import { runHostilePromptsScenario } from "./hostile-prompts/hostile-prompts-scenario.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { findModel } from "./models.ts";
 import { runPreemptionScenario } from "./preemption-scenario.ts";
@@ -61,5 +62,7 @@ function measure(
       return runEtaScenario(command, context);
     case "batch":
       return runBatchScenario(command, context);
+    case "hostile-prompts":
+      return runHostilePromptsScenario(command, context);
   }
 }
