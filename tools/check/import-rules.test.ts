@@ -30,7 +30,7 @@ test.each([
   [`${shared}/contract/job.test.ts`, "vitest"],
   ["apps/worker/src/engine/load-model.ts", "node-llama-cpp"],
   ["tools/bench/engine/library-context.ts", "node-llama-cpp"],
-  ["tools/bench/engine-under-test.ts", "apps/worker/src/engine/step-loop.ts"],
+  ["tools/bench/engine/engine-under-test.ts", "apps/worker/src/engine/step-loop.ts"],
   ["tools/bench/batch/lines-under-test.ts", "apps/worker/src/engine/engine.ts"],
   ["apps/worker/src/worker.test.ts", "bullmq"],
   ["apps/worker/src/worker.test.ts", "packages/testing/src/cluster.ts"],

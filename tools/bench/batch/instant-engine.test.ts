@@ -1,8 +1,8 @@
 import { startCluster, until } from "@quern/testing/cluster";
 import { callApi, endedJob, type Job } from "@quern/testing/jobs-api";
 import { expect, test } from "vitest";
-import { DEMO_MODEL } from "../models.ts";
-import { servedModel } from "../served-model.ts";
+import { servedModel } from "../cluster/served-model.ts";
+import { DEMO_MODEL } from "../command/models.ts";
 import { instantEngine } from "./instant-engine.ts";
 
 test("a worker whose engine answers at once runs jobs as any other", async () => {

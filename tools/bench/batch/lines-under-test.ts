@@ -12,7 +12,7 @@ import type {
   LoadedModelFacts,
 } from "../../../apps/worker/src/engine/protocol.ts";
 import { engineOptions } from "../../../apps/worker/src/engine-options.ts";
-import type { ContenderOptions } from "../contender.ts";
+import type { ContenderOptions } from "../engine/contender.ts";
 
 export type { EngineCommand, EngineReport, Generated, LoadedModelFacts };
 

@@ -1,4 +1,4 @@
-import type { HostilePrompt } from "../arguments.ts";
+import type { HostilePrompt } from "../command/options.ts";
 
 /** A request that is within every limit of the gateway and costs far more than a small chat. */
 export interface HostileRequest {

@@ -1,4 +1,4 @@
-import { median, quantile } from "../statistics.ts";
+import { median, quantile } from "../figures/statistics.ts";
 import type { HostileReply } from "./hostile-client.ts";
 import { CHAT_TIMEOUT_MS, type ChatSample } from "./small-chat.ts";
 

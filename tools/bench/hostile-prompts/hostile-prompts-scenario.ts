@@ -1,9 +1,9 @@
 import { startCluster } from "@quern/testing/cluster";
-import type { HostilePrompt, HostilePromptsOptions } from "../arguments.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
-import { servedModel } from "../served-model.ts";
-import { highest, median } from "../statistics.ts";
-import { type Column, figure, textTable } from "../text-table.ts";
+import { servedModel } from "../cluster/served-model.ts";
+import type { HostilePrompt, HostilePromptsOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { highest, median } from "../figures/statistics.ts";
+import { type Column, figure, textTable } from "../figures/text-table.ts";
 import { HOSTILE_REQUESTS } from "./hostile-bodies.ts";
 import { type HostileSender, keepSending } from "./hostile-client.ts";
 import {

@@ -1,5 +1,5 @@
 import type { JobEstimate } from "@quern/shared/contract/estimate";
-import { median, quantile } from "./statistics.ts";
+import { median, quantile } from "../figures/statistics.ts";
 
 /** A job's times beside what was said at its submission. Unix milliseconds. */
 export interface EtaSample {

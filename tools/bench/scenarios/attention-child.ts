@@ -1,7 +1,7 @@
-import type { AttentionOptions } from "./arguments.ts";
-import { loadUnderTest } from "./engine-under-test.ts";
-import { randomTokens } from "./prompts.ts";
-import { median } from "./statistics.ts";
+import type { AttentionOptions } from "../command/options.ts";
+import { loadUnderTest } from "../engine/engine-under-test.ts";
+import { randomTokens } from "../engine/prompts.ts";
+import { median } from "../figures/statistics.ts";
 
 export interface AttentionCommand {
   modelPath: string;

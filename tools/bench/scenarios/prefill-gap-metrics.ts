@@ -1,6 +1,6 @@
+import type { GenerationTrace, RoundTrace } from "../engine/workload.ts";
+import { highest, median } from "../figures/statistics.ts";
 import { gapsMs } from "./round-metrics.ts";
-import { highest, median } from "./statistics.ts";
-import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
 /** What running streams noticed of a long prompt, in one round. null: it didn't happen, or can't be told. */
 export interface PrefillGapMetrics {

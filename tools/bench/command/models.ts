@@ -11,6 +11,8 @@ import {
   writeRandomModel,
 } from "@quern/testing/gguf/random-model";
 
+const ROOT = join(import.meta.dirname, "..", "..", "..");
+
 /** Models by name: their weights are random, their cost is real. */
 const NAMED_MODELS: Readonly<Record<string, RandomModelOptions>> = {
   "qwen3-0.6b": QWEN3_0_6B,
@@ -21,9 +23,9 @@ const NAMED_MODELS: Readonly<Record<string, RandomModelOptions>> = {
 export const MODEL_NAMES: readonly string[] = Object.keys(NAMED_MODELS);
 
 /** The one that answers questions, so that answers have lengths of their own. */
-export const DEMO_MODEL = join(import.meta.dirname, "..", "..", "models", "tiny-qwen3-q8_0.gguf");
+export const DEMO_MODEL = join(ROOT, "models", "tiny-qwen3-q8_0.gguf");
 
-const CACHE_FOLDER = join(import.meta.dirname, "..", "..", ".cache", "bench");
+const CACHE_FOLDER = join(ROOT, ".cache", "bench");
 
 /**
  * The path of a model file; a named model is written first where it isn't there yet (up to 800 MB).

@@ -1,6 +1,6 @@
-import type { WaitMetrics } from "./preemption-metrics.ts";
-import { median } from "./statistics.ts";
-import { type Column, figure, percent } from "./text-table.ts";
+import { median } from "../figures/statistics.ts";
+import { type Column, figure, percent } from "../figures/text-table.ts";
+import type { WaitMetrics } from "./wait-metrics.ts";
 
 /** One round: the same arrivals alone and beside batch work, the same time of that alone and beside them. */
 export interface ContentionRound {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { waitMetrics } from "./preemption-metrics.ts";
+import { waitMetrics } from "./wait-metrics.ts";
 
 const line = (job: string, waited_ms: number, ttft_ms: number) => JSON.stringify({ job, waited_ms, ttft_ms });
 

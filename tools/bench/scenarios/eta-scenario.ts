@@ -5,11 +5,11 @@ import { startCluster } from "@quern/testing/cluster";
 import { RandomSource } from "@quern/testing/gguf/random-source";
 import { chatBodyOf, endedJob, type Probe, readProbes, submitJob } from "@quern/testing/jobs-api";
 import type { Redis } from "ioredis";
-import type { EtaOptions } from "./arguments.ts";
+import { servedModel } from "../cluster/served-model.ts";
+import type { EtaOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { type Column, figure, percent, textTable } from "../figures/text-table.ts";
 import { type EtaMetrics, type EtaSample, etaMetrics } from "./eta-metrics.ts";
-import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
-import { servedModel } from "./served-model.ts";
-import { type Column, figure, percent, textTable } from "./text-table.ts";
 
 /** What nobody estimates well: the first jobs, of which the rates are made. */
 const WARM_UP_JOBS = 200;

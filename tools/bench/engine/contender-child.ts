@@ -52,9 +52,9 @@ async function startTarget(
     case "quern":
       return (await import("./engine-under-test.ts")).startEngineUnderTest(options);
     case "completion":
-      return (await import("./engine/library-completion.ts")).startLibraryCompletion(options);
+      return (await import("./library-completion.ts")).startLibraryCompletion(options);
     case "evaluate":
-      return (await import("./engine/library-evaluate.ts")).startLibraryEvaluate(options);
+      return (await import("./library-evaluate.ts")).startLibraryEvaluate(options);
   }
 }
 

@@ -1,4 +1,4 @@
-import { quantile } from "./statistics.ts";
+import { quantile } from "../figures/statistics.ts";
 
 /** Of the interactive jobs of one phase; milliseconds from the moment when a job was queued. */
 export interface WaitMetrics {

@@ -1,6 +1,6 @@
-import type { StepRecord } from "./engine-under-test.ts";
-import { highest, median, quantile } from "./statistics.ts";
-import type { GenerationTrace, RoundTrace } from "./workload.ts";
+import type { StepRecord } from "../engine/engine-under-test.ts";
+import type { GenerationTrace, RoundTrace } from "../engine/workload.ts";
+import { highest, median, quantile } from "../figures/statistics.ts";
 
 /** What one round of one contender came to. null: it can't be told from outside this contender. */
 export interface RoundMetrics {

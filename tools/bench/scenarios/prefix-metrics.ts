@@ -1,4 +1,4 @@
-import type { RoundTrace } from "./workload.ts";
+import type { RoundTrace } from "../engine/workload.ts";
 
 /** What jobs with common beginnings came to, in one round. */
 export interface PrefixMetrics {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { takeTurns } from "./scenario.ts";
-import type { RoundTrace } from "./workload.ts";
+import type { RoundTrace } from "../engine/workload.ts";
+import { takeTurns } from "./take-turns.ts";
 
 function trace(cpuMs: number): RoundTrace {
   return { generations: [], late: null, tokenTimes: "observed", cpuMs, steps: null };

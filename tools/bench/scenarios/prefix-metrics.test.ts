@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { RoundTrace } from "../engine/workload.ts";
 import { prefixMetrics } from "./prefix-metrics.ts";
-import type { RoundTrace } from "./workload.ts";
 
 function round(jobs: { sentAtMs: number; endedAtMs: number; cachedTokens: number }[]): RoundTrace {
   const generations = jobs.map((job) => ({ ...job, tokenAtMs: [job.endedAtMs] }));

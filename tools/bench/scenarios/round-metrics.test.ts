@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { GenerationTrace, RoundTrace } from "../engine/workload.ts";
 import { medianMetrics, roundMetrics } from "./round-metrics.ts";
-import type { GenerationTrace, RoundTrace } from "./workload.ts";
 
 function generation(tokenAtMs: number[], sentAtMs = 0): GenerationTrace {
   return { sentAtMs, tokenAtMs, endedAtMs: tokenAtMs.at(-1) ?? sentAtMs, cachedTokens: 0 };

@@ -1,12 +1,13 @@
-import type { EngineOptions } from "./arguments.ts";
-import type { ContenderName } from "./contender.ts";
-import { contextTokensFor, randomTokens } from "./prompts.ts";
+import type { EngineOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import type { ContenderName } from "../engine/contender.ts";
+import { contextTokensFor, randomTokens } from "../engine/prompts.ts";
+import { startContenders } from "../engine/start-contenders.ts";
+import type { Workload } from "../engine/workload.ts";
+import { medianRatio } from "../figures/statistics.ts";
+import { type Column, figure, percent, textTable } from "../figures/text-table.ts";
 import { medianMetrics, type RoundMetrics, roundMetrics } from "./round-metrics.ts";
-import { type ScenarioContext, type ScenarioOutcome, takeTurns } from "./scenario.ts";
-import { startContenders } from "./start-contenders.ts";
-import { medianRatio } from "./statistics.ts";
-import { type Column, figure, percent, textTable } from "./text-table.ts";
-import type { Workload } from "./workload.ts";
+import { takeTurns } from "./take-turns.ts";
 
 interface ContenderFigures {
   name: ContenderName;

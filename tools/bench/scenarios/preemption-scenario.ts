@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startCluster } from "@quern/testing/cluster";
-import type { PreemptionOptions } from "./arguments.ts";
-import { CONTENTION_COLUMNS, type ContentionRound, contentionRows } from "./contention-table.ts";
-import { arrive, type JobTarget, saturate } from "./preemption-load.ts";
-import { waitMetrics } from "./preemption-metrics.ts";
-import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
-import { servedModel } from "./served-model.ts";
-import { textTable } from "./text-table.ts";
+import { CONTENTION_COLUMNS, type ContentionRound, contentionRows } from "../cluster/contention-table.ts";
+import { arrive, type JobTarget, saturate } from "../cluster/job-load.ts";
+import { servedModel } from "../cluster/served-model.ts";
+import { waitMetrics } from "../cluster/wait-metrics.ts";
+import type { PreemptionOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { textTable } from "../figures/text-table.ts";
 
 const INTERACTIVE_TOKENS = 16;
 const BATCH_TOKENS = 512;

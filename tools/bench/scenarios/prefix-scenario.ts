@@ -1,12 +1,13 @@
-import type { PrefixOptions } from "./arguments.ts";
-import type { ContenderName } from "./contender.ts";
+import type { PrefixOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import type { ContenderName } from "../engine/contender.ts";
+import { contextTokensFor, randomTokens, shuffled } from "../engine/prompts.ts";
+import { startContenders } from "../engine/start-contenders.ts";
+import type { Workload } from "../engine/workload.ts";
+import { median, medianRatio } from "../figures/statistics.ts";
+import { type Column, figure, percent, textTable } from "../figures/text-table.ts";
 import { type PrefixMetrics, prefixMetrics } from "./prefix-metrics.ts";
-import { contextTokensFor, randomTokens, shuffled } from "./prompts.ts";
-import { type ScenarioContext, type ScenarioOutcome, takeTurns } from "./scenario.ts";
-import { startContenders } from "./start-contenders.ts";
-import { median, medianRatio } from "./statistics.ts";
-import { type Column, figure, percent, textTable } from "./text-table.ts";
-import type { Workload } from "./workload.ts";
+import { takeTurns } from "./take-turns.ts";
 
 interface ContenderFigures {
   name: ContenderName;

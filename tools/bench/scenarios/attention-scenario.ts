@@ -1,11 +1,11 @@
 import { fork } from "node:child_process";
 import { join } from "node:path";
 import { QuernError } from "@quern/shared/contract/errors";
-import type { AttentionOptions } from "./arguments.ts";
+import type { AttentionOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { ownChild } from "../engine/child-lifetime.ts";
+import { figure, textTable } from "../figures/text-table.ts";
 import type { AttentionCommand, AttentionFigures } from "./attention-child.ts";
-import { ownChild } from "./child-lifetime.ts";
-import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
-import { figure, textTable } from "./text-table.ts";
 
 type Row = AttentionFigures & { flashAttention: "on" | "off" };
 
