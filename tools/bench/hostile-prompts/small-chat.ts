@@ -19,8 +19,13 @@ interface ChatChunk {
 }
 
 /** Streams a small chat to its end. @throws when `stop` is aborted. */
-export async function sendSmallChat(url: string, model: string, stop: AbortSignal): Promise<ChatSample> {
-  const timeout = AbortSignal.timeout(CHAT_TIMEOUT_MS);
+export async function sendSmallChat(
+  url: string,
+  model: string,
+  stop: AbortSignal,
+  timeoutMs = CHAT_TIMEOUT_MS,
+): Promise<ChatSample> {
+  const timeout = AbortSignal.timeout(timeoutMs);
   const beganMs = performance.now();
   let ttftMs: number | null = null;
   try {
