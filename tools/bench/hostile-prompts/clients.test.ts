@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { keepSending } from "./hostile-client.ts";
+import { keepSending } from "./hostile-sender.ts";
 import { sendSmallChat } from "./small-chat.ts";
 
 const NEVER = new AbortController().signal;

@@ -1,69 +1,59 @@
-import { request } from "node:http";
+import { fork } from "node:child_process";
+import { join } from "node:path";
+import type { HostilePrompt } from "../command/options.ts";
+import { ownChild } from "../engine/child-lifetime.ts";
+import { askChild } from "../engine/child-question.ts";
+import type { HostileCommand, HostileReport } from "./hostile-client-child.ts";
 
-/** What one hostile request got. */
-export interface HostileReply {
-  /** null: there was no reply. */
-  status: number | null;
-  /** The error code of the body, or of the connection; null: an answer. `unfinished`: it was given up at the end. */
-  code: string | null;
-  tookMs: number;
+type Stopped = Extract<HostileReport, { type: "stopped" }>;
+
+export interface HostileClient extends AsyncDisposable {
+  /** Whether its first request has ended, however it did. */
+  readonly hasFirstEnded: boolean;
+  /** Gives up what is under way. @throws when its process has ended by itself. */
+  stop(): Promise<Omit<Stopped, "type">>;
 }
 
-export interface HostileSender {
-  /** Resolves when the first request has ended, however it did. */
-  readonly firstEnded: Promise<void>;
-  /** Resolves when all lanes have stopped, which they do on `stop`. */
-  readonly replies: Promise<HostileReply[]>;
-}
-
-/** Keeps `atOnce` requests under way, each followed by the next one at once, until `stop`. Never rejects. */
-export function keepSending(
-  url: string,
-  { body, atOnce }: { body: Buffer; atOnce: number },
+/**
+ * Sends hostile requests from a process of its own: in the measuring process 10 MB on their way would delay the measured
+ * requests by up to 40 ms. Resolves when the first one is on its way. `stop` kills it.
+ *
+ * @throws QuernError `engine_failed` when its process ended.
+ */
+export async function startHostileClient(
+  target: { url: string; model: string; prompt: HostilePrompt },
   stop: AbortSignal,
-): HostileSender {
-  const replies: HostileReply[] = [];
-  const { promise: firstEnded, resolve } = Promise.withResolvers<void>();
-  const lane = async () => {
-    while (!stop.aborted) {
-      replies.push(await sendOnce(url, body, stop));
-      resolve();
-    }
-  };
-  const lanes = Promise.all(Array.from({ length: atOnce }, lane));
-  return { firstEnded, replies: lanes.then(() => replies) };
-}
-
-/** `node:http` hands the buffer to the socket as it is: sending 10 MB takes no time from what is measured beside. */
-function sendOnce(url: string, body: Buffer, stop: AbortSignal): Promise<HostileReply> {
-  const beganMs = performance.now();
-  const { promise, resolve } = Promise.withResolvers<HostileReply>();
-  const end = (status: number | null, code: string | null) =>
-    resolve({ status, code: stop.aborted ? "unfinished" : code, tookMs: performance.now() - beganMs });
-  const headers = { "content-type": "application/json", "content-length": body.length };
-  const sent = request(`${url}/v1/chat/completions`, { method: "POST", headers, signal: stop }, (reply) => {
-    let text = "";
-    reply.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-    });
-    reply.once("end", () => end(reply.statusCode ?? null, codeIn(text)));
-    reply.once("error", (error) => end(null, codeOf(error)));
+): Promise<HostileClient> {
+  stop.throwIfAborted();
+  const child = fork(join(import.meta.dirname, "hostile-client-child.ts"), {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  sent.once("error", (error) => end(null, codeOf(error)));
-  // A reply that comes before the body is through closes the connection under it.
-  sent.on("error", () => {});
-  sent.end(body);
-  return promise;
-}
-
-function codeIn(text: string): string | null {
-  try {
-    return (JSON.parse(text) as { error?: { code?: string } }).error?.code ?? null;
-  } catch {
-    return "not JSON";
-  }
-}
-
-function codeOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.name;
+  const lifetime = ownChild(child, stop);
+  const send = (command: HostileCommand) => {
+    if (child.connected) child.send(command);
+  };
+  let hasFirstEnded = false;
+  let stopped: Stopped | null = null;
+  child.on("message", (report: HostileReport) => {
+    if (report.type === "stopped") stopped = report;
+    else if (report.type === "first ended") hasFirstEnded = true;
+  });
+  // Nothing is to be waited for when the client is gone.
+  void lifetime.exited.then(() => {
+    hasFirstEnded = true;
+  });
+  await askChild<HostileReport>("the hostile client", child, { type: "send", ...target });
+  const end = () => lifetime.end(() => send({ type: "stop" }));
+  return {
+    get hasFirstEnded() {
+      return hasFirstEnded;
+    },
+    stop: async () => {
+      await end();
+      stop.throwIfAborted();
+      if (stopped !== null) return stopped;
+      throw new Error(`the hostile client's process ended with ${child.signalCode ?? child.exitCode}`);
+    },
+    [Symbol.asyncDispose]: end,
+  };
 }

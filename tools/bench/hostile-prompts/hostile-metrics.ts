@@ -1,5 +1,5 @@
 import { median, quantile } from "../figures/statistics.ts";
-import type { HostileReply } from "./hostile-client.ts";
+import type { HostileReply } from "./hostile-sender.ts";
 import { CHAT_TIMEOUT_MS, type ChatSample } from "./small-chat.ts";
 
 /** What the small chats of one phase came to; milliseconds from the request to its first token. */

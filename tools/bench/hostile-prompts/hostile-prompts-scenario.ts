@@ -5,7 +5,7 @@ import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
 import { highest, median } from "../figures/statistics.ts";
 import { type Column, figure, textTable } from "../figures/text-table.ts";
 import { HOSTILE_REQUESTS } from "./hostile-bodies.ts";
-import { type HostileSender, keepSending } from "./hostile-client.ts";
+import { startHostileClient } from "./hostile-client.ts";
 import {
   addedP99Ms,
   chatMetrics,
@@ -68,31 +68,16 @@ async function measureRound(
   const alone = await inSequence(chat, (sent) => sent < requests);
 
   tell("beside the hostile client");
-  const { atOnce, bodyOf } = HOSTILE_REQUESTS[prompt];
-  const body = Buffer.from(bodyOf(model));
-  const phaseOver = new AbortController();
-  const sender = keepSending(url, { body, atOnce }, AbortSignal.any([stop, phaseOver.signal]));
-  const beside = await chatsBeside(sender, chat, requests).finally(() => phaseOver.abort());
-  const replies = await sender.replies;
+  await using client = await startHostileClient({ url, model, prompt }, stop);
+  // Until the first hostile request has ended as well: what it costs in its last stage has to count.
+  const beside = await inSequence(chat, (sent) => sent < requests || !client.hasFirstEnded);
+  const { bodyBytes, replies } = await client.stop();
   return {
-    bodyBytes: body.length,
+    bodyBytes,
     alone: chatMetrics(alone),
     beside: chatMetrics(beside),
     hostile: hostileMetrics(replies),
   };
-}
-
-/** Goes on until the first hostile request has ended as well: what it costs in its last stage has to count. */
-function chatsBeside(
-  sender: HostileSender,
-  chat: () => Promise<ChatSample>,
-  requests: number,
-): Promise<ChatSample[]> {
-  let hasHostileEnded = false;
-  void sender.firstEnded.then(() => {
-    hasHostileEnded = true;
-  });
-  return inSequence(chat, (sent) => sent < requests || !hasHostileEnded);
 }
 
 /** One chat after the other. A time-out is the last one: a phase of them would take hours. */
