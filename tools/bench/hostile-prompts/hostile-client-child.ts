@@ -11,7 +11,8 @@ export type HostileReport =
   /** Its body is built, and the first request is on its way. */
   | { type: "sending" }
   /** The first request has ended. */
-  { type: "first ended" } | { type: "stopped"; bodyBytes: number; replies: HostileReply[] };
+  | { type: "first ended" }
+  | { type: "stopped"; bodyBytes: number; replies: HostileReply[] };
 
 const stop = new AbortController();
 
