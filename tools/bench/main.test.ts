@@ -180,3 +180,21 @@ test("batches are measured part by part, each over clusters of its own", async (
   expect(Object.keys(volume.peakRatio).sort()).toEqual(["gateway", "redis", "scheduler", "worker"]);
   expect(prefix.rounds[0].planned.cachedShare).toBeGreaterThan(0);
 }, 240_000);
+
+test("a small chat is measured alone and beside each hostile request", async () => {
+  const args = "hostile-prompts --prompt tools,schema --slots 2 --requests 3 --repeat 1 --json";
+  const { code, stdout, stderr } = await outcome(...args.split(" "));
+  expect(stderr).toContain("schema, round 1 of 1: beside the hostile client");
+  expect(code).toBe(0);
+  const { figures } = JSON.parse(stdout.slice(stdout.indexOf("{")));
+  expect(figures.map(({ prompt }: { prompt: string }) => prompt)).toEqual(["tools", "schema"]);
+  for (const { bodyBytes, rounds } of figures) {
+    expect(bodyBytes).toBeGreaterThan(1_000);
+    const [{ alone, beside, hostile }] = rounds;
+    expect(alone).toMatchObject({ requests: 3, timedOut: 0, failures: {} });
+    expect(alone.ttftP99Ms).toBeGreaterThanOrEqual(alone.ttftP50Ms);
+    expect(beside.requests).toBeGreaterThanOrEqual(3);
+    expect(hostile.requests).toBeGreaterThan(0);
+    expect(hostile.tookMedianMs).toBeGreaterThan(0);
+  }
+}, 120_000);

@@ -33,6 +33,20 @@ test("a batch is measured in all its parts, or in those that are named", () => {
   expect(readArguments(some)).toMatchObject({ parts: ["mixed", "prefix"], percent: 5 });
 });
 
+test("hostile requests are sent one after the other, or those that are named", () => {
+  expect(readArguments(["hostile-prompts"])).toMatchObject({
+    scenario: "hostile-prompts",
+    model: expect.stringContaining("tiny-qwen3"),
+    prompts: ["20k-messages", "letters", "prose", "four-letters", "tools", "schema", "100k-messages"],
+    slots: 8,
+    threads: 1,
+    requests: 100,
+    repeat: 3,
+  });
+  const some = ["hostile-prompts", "--prompt", "schema,tools", "--requests", "5"];
+  expect(readArguments(some)).toMatchObject({ prompts: ["schema", "tools"], requests: 5 });
+});
+
 test("options are read", () => {
   const args = "engine --model moe --slots 2,3 --threads 2 --tokens 9 --repeat 4 --json --baseline";
   expect(readArguments([...args.split(" "), "--llama-server", "bin/llama-server"])).toMatchObject({
@@ -55,6 +69,7 @@ test.each([
   { args: ["prefix", "--help"], tells: "--jobs" },
   { args: ["eta", "--help"], tells: "--jobs" },
   { args: ["preemption", "--help"], tells: "--gap" },
+  { args: ["hostile-prompts", "--help"], tells: "--prompt" },
 ])("help: $args", ({ args, tells }) => {
   const command = readArguments(args);
   expect(command.scenario).toBe("help");
@@ -72,6 +87,8 @@ test.each([
   { args: ["eta", "--llama-server", "x"], says: "eta measures no llama-server" },
   { args: ["batch", "--llama-server", "x"], says: "batch measures no llama-server" },
   { args: ["batch", "--part", "overhead,speed"], says: "--part takes overhead, volume" },
+  { args: ["hostile-prompts", "--llama-server", "x"], says: "hostile-prompts measures no llama-server" },
+  { args: ["hostile-prompts", "--prompt", "spam"], says: "--prompt takes 20k-messages, letters" },
   { args: ["batch", "--percent", "0"], says: "--percent takes whole numbers from 1 on" },
   { args: ["engine", "leftover"], says: "leftover" },
 ])("bad arguments get one error with its cure: $args", ({ args, says }) => {
