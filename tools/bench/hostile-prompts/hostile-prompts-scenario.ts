@@ -57,8 +57,10 @@ async function measureRound(
   { modelPath, stop, tell }: ScenarioContext,
 ): Promise<HostileRound & { bodyBytes: number }> {
   stop.throwIfAborted();
+  // Short, so that a worker with a stuck engine still kills it before it is itself killed.
+  const env = { QUERN_THREADS: String(threads), QUERN_DRAIN_GRACE_SECONDS: "1" };
   await using cluster = await startCluster({
-    workers: [{ model: modelPath, slots, env: { QUERN_THREADS: String(threads) } }],
+    workers: [{ model: modelPath, slots, env }],
   });
   const { url } = cluster;
   const model = await servedModel(url);
