@@ -78,9 +78,11 @@ test("figures are complete JSON on stdout, progress is on stderr", async () => {
       expect(figure.cpuMsPerToken).toBeGreaterThan(0);
       expect(figure.ttftP99Ms).toBeGreaterThanOrEqual(figure.ttftP50Ms);
     }
+    const notMeasured = { decode: null, total: null, cpu: null };
     expect(ratioTo).toEqual({
-      "llama-server": { decode: null, total: null },
-      "llama-server-stream": { decode: null, total: null },
+      "quern-against": notMeasured,
+      "llama-server": notMeasured,
+      "llama-server-stream": notMeasured,
     });
   }
 });
@@ -95,6 +97,18 @@ test("a prompt that arrives among streams, and jobs that share prompts, print ta
   });
   const prefix = await outcome(..."prefix --model tiny --slots 2 --jobs 6".split(" "));
   expect(prefix).toMatchObject({ code: 0, stdout: expect.stringMatching(/jobs\/s[\s\S]*\nquern +[\d.]+%/) });
+});
+
+test("the engine of another checkout is measured in turns with this one's", async () => {
+  const other = join(import.meta.dirname, "engine", "contender-child.ts");
+  const args = "engine --model tiny --slots 2 --tokens 8 --repeat 2 --json --against";
+  const { code, stdout, stderr } = await outcome(...args.split(" "), other);
+  expect(code).toBe(0);
+  expect(stderr).toContain("2 slots, quern-against: round 2 of 2");
+  const [quern, against] = JSON.parse(stdout).figures[0].contenders;
+  expect([quern.name, against.name]).toEqual(["quern", "quern-against"]);
+  expect(quern.ratioTo["quern-against"].total).toBeGreaterThan(0);
+  expect(against.ratioTo["quern-against"].cpu).toBe(1);
 });
 
 test("bad arguments: one line and its cure, nothing on stdout", async () => {

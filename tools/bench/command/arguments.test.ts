@@ -13,6 +13,7 @@ test("without options a scenario has its own defaults", () => {
     tokens: 64,
     promptTokens: 16,
     baseline: "none",
+    against: null,
   });
   expect(readArguments(["prefill-gap"])).toMatchObject({ streams: 8, promptTokens: 2048, repeat: 3 });
   expect(readArguments(["prefix"])).toMatchObject({ slots: 8, jobs: 200, repeat: 1 });
@@ -49,7 +50,8 @@ test("hostile requests are sent one after the other, or those that are named", (
 
 test("options are read", () => {
   const args = "engine --model moe --slots 2,3 --threads 2 --tokens 9 --repeat 4 --json --baseline";
-  expect(readArguments([...args.split(" "), "--llama-server", "bin/llama-server"])).toMatchObject({
+  const files = ["--llama-server", "bin/llama-server", "--against", "/before/contender-child.ts"];
+  expect(readArguments([...args.split(" "), ...files])).toMatchObject({
     model: "moe",
     slots: [2, 3],
     threads: 2,
@@ -57,6 +59,7 @@ test("options are read", () => {
     repeat: 4,
     output: "json",
     baseline: "library",
+    against: "/before/contender-child.ts",
     llamaServer: "bin/llama-server",
   });
 });

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { QuernError } from "@quern/shared/contract/errors";
 import { DEMO_MODEL } from "./models.ts";
@@ -48,6 +49,7 @@ function readEngine(args: string[]): BenchCommand {
     "prompt-tokens": { type: "string", default: "16" },
     repeat: { type: "string", default: "5" },
     baseline: { type: "boolean", default: false },
+    against: { type: "string" },
   });
   if (values.help) return { scenario: "help", text: SCENARIO_USAGE.engine };
   return {
@@ -58,6 +60,7 @@ function readEngine(args: string[]): BenchCommand {
     tokens: wholeNumber("tokens", values.tokens, 2),
     promptTokens: wholeNumber("prompt-tokens", values["prompt-tokens"]),
     baseline: values.baseline ? "library" : "none",
+    against: values.against === undefined ? null : resolve(String(values.against)),
   };
 }
 

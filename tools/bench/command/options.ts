@@ -14,6 +14,8 @@ export interface EngineOptions extends CommonOptions {
   tokens: number;
   promptTokens: number;
   baseline: "none" | "library";
+  /** Path of another checkout's contender-child.ts to measure beside; null: none. */
+  against: string | null;
 }
 
 export interface PrefillGapOptions extends CommonOptions {

@@ -33,6 +33,7 @@ export const SCENARIO_USAGE = {
   --tokens N           completion tokens of each request (64)
   --prompt-tokens N    prompt tokens of each request (16)
   --repeat N           rounds (5)
+  --against FILE       also the engine of another checkout: its tools/bench/engine/contender-child.ts
   --baseline           also node-llama-cpp's own ways: LlamaCompletion, and independent evaluate loops
 ${COMMON_USAGE}`,
   "prefill-gap": `A long prompt arrives while streams run: how long do they stand still, and how long does it wait?

@@ -5,6 +5,8 @@ import { startLlamaServer } from "./llama-server.ts";
 export interface Selection {
   /** `library`: node-llama-cpp's own ways as well. */
   baseline: "none" | "library";
+  /** Path of another checkout's contender-child.ts, whose engine is measured too; null: none. */
+  against: string | null;
   /** Path of a llama-server to measure; null: none. */
   llamaServer: string | null;
   promptCache: "on" | "off";
@@ -25,6 +27,10 @@ export async function startContenders(
   await using starting = new AsyncDisposableStack();
   const contenders: Contender[] = [];
   contenders.push(starting.use(await startChildContender("quern", options, stop)));
+  if (selection.against !== null) {
+    const other = { file: selection.against, name: "quern-against" } as const;
+    contenders.push(starting.use(await startChildContender("quern", options, stop, other)));
+  }
   if (selection.llamaServer !== null) {
     const { llamaServer: binary, promptCache, deliveries } = selection;
     const server = starting.use(await startLlamaServer({ ...options, binary, promptCache }, stop));

@@ -21,6 +21,7 @@ interface ContenderFigures {
 interface Ratios {
   decode: number | null;
   total: number | null;
+  cpu: number | null;
 }
 
 interface SlotsFigures {
@@ -28,7 +29,7 @@ interface SlotsFigures {
   contenders: ContenderFigures[];
 }
 
-const REFERENCES = ["llama-server", "llama-server-stream"] as const;
+const REFERENCES = ["quern-against", "llama-server", "llama-server-stream"] as const;
 
 /** Decoding speed: every slot gets its request at once, for each number of slots. */
 export async function runEngineScenario(
@@ -48,7 +49,7 @@ async function measureSlots(
   options: EngineOptions,
   context: ScenarioContext,
 ): Promise<SlotsFigures> {
-  const { threads, tokens, promptTokens, repeat, baseline, llamaServer } = options;
+  const { threads, tokens, promptTokens, repeat, baseline, against, llamaServer } = options;
   context.tell(`${slots} slots: loading`);
   await using started = await startContenders(
     {
@@ -57,7 +58,7 @@ async function measureSlots(
       threads,
       contextTokens: contextTokensFor({ promptTokens, maxTokens: tokens }),
     },
-    { baseline, llamaServer, promptCache: "off", deliveries: ["whole", "stream"] },
+    { baseline, against, llamaServer, promptCache: "off", deliveries: ["whole", "stream"] },
     context.stop,
   );
   const { contenders } = started;
@@ -92,23 +93,30 @@ async function measureSlots(
 }
 
 function ratios(rounds: readonly RoundMetrics[], references: readonly RoundMetrics[]): Ratios {
-  const ratioOf = (key: "decodeTokensPerSecond" | "totalTokensPerSecond") =>
+  const ratioOf = (key: "decodeTokensPerSecond" | "totalTokensPerSecond" | "cpuMsPerToken") =>
     medianRatio(
       rounds.map((round) => round[key]),
       references.map((round) => round[key]),
     );
-  return { decode: ratioOf("decodeTokensPerSecond"), total: ratioOf("totalTokensPerSecond") };
+  return {
+    decode: ratioOf("decodeTokensPerSecond"),
+    total: ratioOf("totalTokensPerSecond"),
+    cpu: ratioOf("cpuMsPerToken"),
+  };
 }
 
 const COLUMNS: Column<ContenderFigures>[] = [
   { title: "contender", cell: ({ name }) => name },
   { title: "decode tok/s", cell: ({ median }) => figure(median.decodeTokensPerSecond) },
+  { title: "÷ against", cell: ({ ratioTo }) => figure(ratioTo["quern-against"].decode, 2) },
   { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"].decode, 2) },
   { title: "÷ stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"].decode, 2) },
   { title: "total tok/s", cell: ({ median }) => figure(median.totalTokensPerSecond) },
+  { title: "÷ against", cell: ({ ratioTo }) => figure(ratioTo["quern-against"].total, 2) },
   { title: "÷ server", cell: ({ ratioTo }) => figure(ratioTo["llama-server"].total, 2) },
   { title: "÷ stream", cell: ({ ratioTo }) => figure(ratioTo["llama-server-stream"].total, 2) },
   { title: "CPU ms/tok", cell: ({ median }) => figure(median.cpuMsPerToken, 2) },
+  { title: "÷ against", cell: ({ ratioTo }) => figure(ratioTo["quern-against"].cpu, 2) },
   { title: "step fill", cell: ({ median }) => percent(median.stepFill) },
   { title: "id runs/step", cell: ({ median }) => figure(median.idRunsPerStep, 2) },
   { title: "max gap ms", cell: ({ median }) => figure(median.maxDecodeGapMs) },

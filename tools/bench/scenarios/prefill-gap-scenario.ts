@@ -35,7 +35,7 @@ export async function runPrefillGapScenario(
   context.tell("loading");
   await using started = await startContenders(
     { modelPath: context.modelPath, slots: streams + 1, threads, contextTokens },
-    { baseline: "none", llamaServer, promptCache: "off", deliveries: ["stream"] },
+    { baseline: "none", against: null, llamaServer, promptCache: "off", deliveries: ["stream"] },
     context.stop,
   );
   const { contenders } = started;

@@ -40,7 +40,7 @@ export async function runPrefixScenario(
       threads,
       contextTokens: contextTokensFor({ promptTokens, maxTokens: ANSWER_TOKENS }),
     },
-    { baseline: "none", llamaServer, promptCache: "on", deliveries: ["whole"] },
+    { baseline: "none", against: null, llamaServer, promptCache: "on", deliveries: ["whole"] },
     context.stop,
   );
   const { contenders } = started;
