@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { folderCycles, TOPS_WITHOUT_FOLDER_CYCLES } from "./check/folder-cycles.ts";
 import { violations } from "./check/import-rules.ts";
 import { readImports } from "./check/read-imports.ts";
 import { type SourceFile, sourceViolations, unusedScripts } from "./check/source-rules.ts";
@@ -25,7 +26,7 @@ const CHECKS: Check[] = [
   },
   { name: "promises, exhaustive switches (oxlint)", findings: () => tool("oxlint", ["--type-aware", "."]) },
   { name: "unused files, exports, dependencies (knip)", findings: () => tool("knip", ["--no-progress"]) },
-  { name: "import rules", findings: async () => violations(await allImports()).join("\n") },
+  { name: "import rules, cycles of folders", findings: importFindings },
   { name: "environment, skipped tests, large files, unused Lua", findings: async () => sourceFindings() },
 ];
 
@@ -67,9 +68,11 @@ async function repositoryFiles(): Promise<string[]> {
   return listed.filter((path) => statSync(join(ROOT, path), { throwIfNoEntry: false })?.isFile());
 }
 
-async function allImports() {
+async function importFindings(): Promise<string> {
   const files = (await repositoryFiles()).filter((path) => /\.(ts|mjs)$/.test(path));
-  return files.flatMap((file) => readImports(ROOT, file));
+  const imports = files.flatMap((file) => readImports(ROOT, file));
+  const cycles = TOPS_WITHOUT_FOLDER_CYCLES.flatMap((top) => folderCycles(imports, top));
+  return [...violations(imports), ...cycles].join("\n");
 }
 
 async function sourceFindings(): Promise<string> {

@@ -78,9 +78,11 @@ test("figures are complete JSON on stdout, progress is on stderr", async () => {
       expect(figure.cpuMsPerToken).toBeGreaterThan(0);
       expect(figure.ttftP99Ms).toBeGreaterThanOrEqual(figure.ttftP50Ms);
     }
+    const notMeasured = { decode: null, total: null, cpu: null };
     expect(ratioTo).toEqual({
-      "llama-server": { decode: null, total: null },
-      "llama-server-stream": { decode: null, total: null },
+      "quern-against": notMeasured,
+      "llama-server": notMeasured,
+      "llama-server-stream": notMeasured,
     });
   }
 });
@@ -95,6 +97,18 @@ test("a prompt that arrives among streams, and jobs that share prompts, print ta
   });
   const prefix = await outcome(..."prefix --model tiny --slots 2 --jobs 6".split(" "));
   expect(prefix).toMatchObject({ code: 0, stdout: expect.stringMatching(/jobs\/s[\s\S]*\nquern +[\d.]+%/) });
+});
+
+test("the engine of another checkout is measured in turns with this one's", async () => {
+  const other = join(import.meta.dirname, "engine", "contender-child.ts");
+  const args = "engine --model tiny --slots 2 --tokens 8 --repeat 2 --json --against";
+  const { code, stdout, stderr } = await outcome(...args.split(" "), other);
+  expect(code).toBe(0);
+  expect(stderr).toContain("2 slots, quern-against: round 2 of 2");
+  const [quern, against] = JSON.parse(stdout).figures[0].contenders;
+  expect([quern.name, against.name]).toEqual(["quern", "quern-against"]);
+  expect(quern.ratioTo["quern-against"].total).toBeGreaterThan(0);
+  expect(against.ratioTo["quern-against"].cpu).toBe(1);
 });
 
 test("bad arguments: one line and its cure, nothing on stdout", async () => {
@@ -180,3 +194,21 @@ test("batches are measured part by part, each over clusters of its own", async (
   expect(Object.keys(volume.peakRatio).sort()).toEqual(["gateway", "redis", "scheduler", "worker"]);
   expect(prefix.rounds[0].planned.cachedShare).toBeGreaterThan(0);
 }, 240_000);
+
+test("a small chat is measured alone and beside each hostile request", async () => {
+  const args = "hostile-prompts --prompt tools,schema --slots 2 --requests 3 --repeat 1 --json";
+  const { code, stdout, stderr } = await outcome(...args.split(" "));
+  expect(stderr).toContain("schema, round 1 of 1: beside the hostile client");
+  expect(code).toBe(0);
+  const { figures } = JSON.parse(stdout.slice(stdout.indexOf("{")));
+  expect(figures.map(({ prompt }: { prompt: string }) => prompt)).toEqual(["tools", "schema"]);
+  for (const { bodyBytes, rounds } of figures) {
+    expect(bodyBytes).toBeGreaterThan(1_000);
+    const [{ alone, beside, hostile }] = rounds;
+    expect(alone).toMatchObject({ requests: 3, timedOut: 0, failures: {} });
+    expect(alone.ttftP99Ms).toBeGreaterThanOrEqual(alone.ttftP50Ms);
+    expect(beside.requests).toBeGreaterThanOrEqual(3);
+    expect(hostile.requests).toBeGreaterThan(0);
+    expect(hostile.tookMedianMs).toBeGreaterThan(0);
+  }
+}, 120_000);

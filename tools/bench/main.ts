@@ -1,16 +1,18 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { onSupervisorGone } from "@quern/shared/process/supervised";
-import { type BenchCommand, readArguments } from "./arguments.ts";
-import { runAttentionScenario } from "./attention-scenario.ts";
 import { runBatchScenario } from "./batch/batch-scenario.ts";
-import { runEngineScenario } from "./engine-scenario.ts";
-import { runEtaScenario } from "./eta-scenario.ts";
-import { describeMachine, machineLine } from "./machine.ts";
-import { findModel } from "./models.ts";
-import { runPreemptionScenario } from "./preemption-scenario.ts";
-import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
-import { runPrefixScenario } from "./prefix-scenario.ts";
-import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
+import { readArguments } from "./command/arguments.ts";
+import { describeMachine, machineLine } from "./command/machine.ts";
+import { findModel } from "./command/models.ts";
+import type { BenchCommand } from "./command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "./command/scenario.ts";
+import { runHostilePromptsScenario } from "./hostile-prompts/hostile-prompts-scenario.ts";
+import { runAttentionScenario } from "./scenarios/attention-scenario.ts";
+import { runEngineScenario } from "./scenarios/engine-scenario.ts";
+import { runEtaScenario } from "./scenarios/eta-scenario.ts";
+import { runPreemptionScenario } from "./scenarios/preemption-scenario.ts";
+import { runPrefillGapScenario } from "./scenarios/prefill-gap-scenario.ts";
+import { runPrefixScenario } from "./scenarios/prefix-scenario.ts";
 
 // `npm run bench -- <scenario> …` (docs/performance.md): figures on stdout, progress on stderr.
 
@@ -61,5 +63,7 @@ function measure(
       return runEtaScenario(command, context);
     case "batch":
       return runBatchScenario(command, context);
+    case "hostile-prompts":
+      return runHostilePromptsScenario(command, context);
   }
 }

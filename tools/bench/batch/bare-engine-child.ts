@@ -1,7 +1,7 @@
 import { isEmbeddingRequest } from "@quern/shared/contract/job";
 import { parseEndpointRequest } from "@quern/shared/openai/endpoint-request";
-import type { ChildFailure } from "../child-question.ts";
-import type { ContenderOptions } from "../contender.ts";
+import type { ChildFailure } from "../engine/child-question.ts";
+import type { ContenderOptions } from "../engine/contender.ts";
 import type { LineSpan } from "./line-spans.ts";
 import type { InputLine } from "./lines.ts";
 import { type FedEngine, type Generated, startFedEngine } from "./lines-under-test.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DEMO_MODEL } from "../models.ts";
+import { DEMO_MODEL } from "../command/models.ts";
 import { startBareEngine } from "./bare-engine.ts";
 import { spanMetrics } from "./line-spans.ts";
 import { reviewLines } from "./lines.ts";

@@ -1,8 +1,8 @@
 import { fork } from "node:child_process";
 import { join } from "node:path";
-import { ownChild } from "../child-lifetime.ts";
-import { askChild } from "../child-question.ts";
-import type { ContenderOptions } from "../contender.ts";
+import { ownChild } from "../engine/child-lifetime.ts";
+import { askChild } from "../engine/child-question.ts";
+import type { ContenderOptions } from "../engine/contender.ts";
 import type { BareCommand, BareReport } from "./bare-engine-child.ts";
 import type { LineSpan } from "./line-spans.ts";
 import type { InputLine } from "./lines.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { type Cluster, startCluster } from "@quern/testing/cluster";
-import { servedModel } from "../served-model.ts";
+import { servedModel } from "../cluster/served-model.ts";
 import { type BatchTarget, submitBatch, uploadFile, writeLines } from "./batch-client.ts";
 import type { InputLine } from "./lines.ts";
 

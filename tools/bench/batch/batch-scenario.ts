@@ -1,5 +1,5 @@
-import type { BatchOptions, BatchPart } from "../arguments.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
+import type { BatchOptions, BatchPart } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
 import { measureFairness } from "./fairness-part.ts";
 import { measureMixed } from "./mixed-part.ts";
 import { measureOverhead } from "./overhead-part.ts";

@@ -7,7 +7,7 @@ import { Preparer } from "../../../apps/worker/src/prepare/preparer.ts";
 import { loadVocabulary } from "../../../apps/worker/src/prepare/tokens/vocabulary.ts";
 import type { Generated, GenerationEvent } from "../../../apps/worker/src/protocol/engine-messages.ts";
 import { toJobError } from "../../../apps/worker/src/protocol/job-error.ts";
-import type { ContenderOptions } from "../contender.ts";
+import type { ContenderOptions } from "../engine/contender.ts";
 
 export type { Generated };
 

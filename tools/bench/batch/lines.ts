@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { RandomSource } from "@quern/testing/gguf/random-source";
-import { shuffled } from "../prompts.ts";
+import { shuffled } from "../engine/prompts.ts";
 
 /** A line of a batch's input. */
 export interface InputLine {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { highest } from "../statistics.ts";
+import { highest } from "../figures/statistics.ts";
 
 /** Often enough for what grows and goes within a second. */
 const INTERVAL_MS = 250;

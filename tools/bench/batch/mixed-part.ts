@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BatchRecord } from "@quern/shared/contract/batch";
 import { readBatch } from "@quern/shared/redis/batch-store";
 import type { Redis } from "ioredis";
-import type { BatchOptions } from "../arguments.ts";
 import {
   CONTENTION_COLUMNS,
   type ContentionRound,
@@ -10,12 +9,13 @@ import {
   contentionRows,
   medianWaits,
   NO_BATCH,
-} from "../contention-table.ts";
-import { findModel } from "../models.ts";
-import { arrive } from "../preemption-load.ts";
-import { waitMetrics } from "../preemption-metrics.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
-import { textTable } from "../text-table.ts";
+} from "../cluster/contention-table.ts";
+import { arrive } from "../cluster/job-load.ts";
+import { waitMetrics } from "../cluster/wait-metrics.ts";
+import { findModel } from "../command/models.ts";
+import type { BatchOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { textTable } from "../figures/text-table.ts";
 import { batchWhen, cancelBatch } from "./batch-client.ts";
 import { type BatchCluster, startBatchCluster } from "./batch-cluster.ts";
 import { plainLines } from "./lines.ts";

@@ -1,8 +1,8 @@
-import type { BatchOptions } from "../arguments.ts";
-import { DEMO_MODEL } from "../models.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
-import { median, medianRatio } from "../statistics.ts";
-import { type Column, figure, percent, textTable } from "../text-table.ts";
+import { DEMO_MODEL } from "../command/models.ts";
+import type { BatchOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { median, medianRatio } from "../figures/statistics.ts";
+import { type Column, figure, percent, textTable } from "../figures/text-table.ts";
 import { startBareEngine } from "./bare-engine.ts";
 import { completedBatch, wholeMs } from "./batch-client.ts";
 import { type BatchCluster, startBatchCluster } from "./batch-cluster.ts";

@@ -1,5 +1,5 @@
-import type { BatchOptions } from "../arguments.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
+import type { BatchOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
 
 /** One of the questions that `npm run bench -- batch` answers, each of which stands alone. */
 export type Part = (options: BatchOptions, context: ScenarioContext) => Promise<ScenarioOutcome>;

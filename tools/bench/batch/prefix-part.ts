@@ -1,7 +1,7 @@
-import type { BatchOptions } from "../arguments.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
-import { median, medianRatio } from "../statistics.ts";
-import { type Column, figure, percent, textTable } from "../text-table.ts";
+import type { BatchOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { median, medianRatio } from "../figures/statistics.ts";
+import { type Column, figure, percent, textTable } from "../figures/text-table.ts";
 import { completedBatch } from "./batch-client.ts";
 import { type BatchCluster, startBatchCluster } from "./batch-cluster.ts";
 import { spanMetrics, spansOf } from "./line-spans.ts";

@@ -1,7 +1,7 @@
-import type { BatchOptions } from "../arguments.ts";
-import { DEMO_MODEL } from "../models.ts";
-import type { ScenarioContext, ScenarioOutcome } from "../scenario.ts";
-import { type Column, figure, textTable } from "../text-table.ts";
+import { DEMO_MODEL } from "../command/models.ts";
+import type { BatchOptions } from "../command/options.ts";
+import type { ScenarioContext, ScenarioOutcome } from "../command/scenario.ts";
+import { type Column, figure, textTable } from "../figures/text-table.ts";
 import { completedBatch, wholeMs } from "./batch-client.ts";
 import { startBatchCluster } from "./batch-cluster.ts";
 import { linesOfSize } from "./lines.ts";

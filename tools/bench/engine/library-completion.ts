@@ -1,8 +1,8 @@
 import { LlamaCompletion, type Token } from "node-llama-cpp";
-import type { ContenderOptions } from "../contender.ts";
-import { ownCpu } from "../cpu-time.ts";
-import type { Target } from "../workload.ts";
+import type { ContenderOptions } from "./contender.ts";
+import { ownCpu } from "./cpu-time.ts";
 import { GREEDY, loadLibraryContext } from "./library-context.ts";
+import type { Target } from "./workload.ts";
 
 /**
  * The library's high-level way. It ends at an end token, and it doesn't end at bytes that are not yet a character; nothing

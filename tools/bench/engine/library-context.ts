@@ -1,5 +1,5 @@
 import { getLlama, type LlamaContextSequence, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
-import type { ContenderOptions } from "../contender.ts";
+import type { ContenderOptions } from "./contender.ts";
 
 interface LibraryContext extends AsyncDisposable {
   readonly model: LlamaModel;

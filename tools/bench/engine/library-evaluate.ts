@@ -1,8 +1,8 @@
 import type { Token } from "node-llama-cpp";
-import type { ContenderOptions } from "../contender.ts";
-import { ownCpu } from "../cpu-time.ts";
-import type { Target } from "../workload.ts";
+import type { ContenderOptions } from "./contender.ts";
+import { ownCpu } from "./cpu-time.ts";
 import { GREEDY, loadLibraryContext } from "./library-context.ts";
+import type { Target } from "./workload.ts";
 
 /** The library's low-level way: a loop over `sequence.evaluate` for each request, none knowing of the others. */
 export async function startLibraryEvaluate(options: ContenderOptions): Promise<Target & AsyncDisposable> {

@@ -52,7 +52,7 @@ function keep(batch: NewBatch, isCrowded = false): Promise<unknown> {
 async function register(model: string, uptimeMs: number): Promise<void> {
   await registerWorker(kept.redis, {
     ...{ id: "w", host: "h", pid: 1, enginePid: 2, slots: 1, busy: 0, state: "ready" },
-    ...{ reservedSlots: 0, rates: null, calibration: UNCALIBRATED },
+    ...{ reservedSlots: 0, batchSlots: null, rates: null, calibration: UNCALIBRATED },
     ...{ startedAtMs: 1_000, lastSeenAtMs: 1_000 + uptimeMs },
     description: { ...description, model, aliases: [`${model}-alias`] },
   });
