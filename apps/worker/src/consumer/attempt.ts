@@ -1,13 +1,15 @@
 import { QuernError } from "@quern/shared/contract/errors";
-import type { FinishReason, Usage } from "@quern/shared/contract/generation";
+import type { FinishReason } from "@quern/shared/contract/generation";
 import {
   isEmbeddingRequest,
   type JobError,
   type JobRecord,
-  type JobResult,
+  slotsOf,
 } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
+import { type PartialAnswer, partialAnswer } from "@quern/shared/contract/partial-answer";
+import { publishedChoices } from "@quern/shared/contract/published-choice";
 import { readEvents } from "@quern/shared/redis/event-stream";
 import {
   type AppendReply,
@@ -21,7 +23,6 @@ import {
 import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
-import { type PublishedChoice, partialAnswer, publishedChoices } from "../engine/resume/published-choice.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
 import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
@@ -34,11 +35,7 @@ export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
 /** What the engine gave for a request, whole or cut off. */
 export type Answer = Generated | Embedded;
 
-interface Said {
-  usage: Usage | null;
-  result: JobResult | null;
-}
-const NOTHING_SAID: Said = { usage: null, result: null };
+const NO_ANSWER: PartialAnswer = { usage: null, result: null };
 
 export interface AttemptOutcome {
   end: AttemptEnd;
@@ -76,7 +73,7 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     stop.abort(STOP_AFTER[reply]),
   );
   const { id, request, tenant } = record;
-  const published = record.attempt === 1 ? [] : await readPublished(redis, id);
+  const published = record.attempt === 1 ? [] : publishedChoices(await readPublished(redis, id));
   let answer: Answer;
   try {
     answer = isEmbeddingRequest(request)
@@ -96,12 +93,12 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
         );
   } catch (error) {
     if (!(error instanceof EngineDied))
-      return commitEnd(options, publisher, "failed", null, toJobError(error));
+      return commitUnfinished(options, publisher, "failed", toJobError(error));
     const { reason } = stop.signal;
     if (reason === "cancelled" || reason === "expired") return commitUnfinished(options, publisher, reason);
     const verdict = crashVerdict(id, record.crashes, error);
-    if (verdict !== "culprit") return handBack(options, publisher, BECAUSE[verdict], null);
-    return commitEnd(options, publisher, "failed", null, crashedTooOften(error.message));
+    if (verdict !== "culprit") return handBack(options, publisher, BECAUSE[verdict]);
+    return commitUnfinished(options, publisher, "failed", crashedTooOften(error.message));
   }
   if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
   switch (stop.signal.reason as StopReason) {
@@ -110,10 +107,10 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     case "expired":
       return commitEnd(options, publisher, "expired", answer, null);
     case "parked":
-      return handBack(options, publisher, "parked", answer);
+      return handBack(options, publisher, "parked");
     case "draining":
     case "gap":
-      return handBack(options, publisher, "given_back", answer);
+      return handBack(options, publisher, "given_back");
     case "lost":
       return { end: "lost", answer, error: null };
   }
@@ -139,7 +136,7 @@ export function commitWithoutRunning(
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
   if (record.cancelRequested) return commitUnfinished(options, publisher, "cancelled");
   if (isOverdue(record)) return commitUnfinished(options, publisher, "expired");
-  return commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
+  return commitUnfinished(options, publisher, "failed", crashedTooOften("see the worker's log"));
 }
 
 async function commitEnd(
@@ -148,7 +145,7 @@ async function commitEnd(
   state: TerminalState,
   answer: Answer | null,
   error: JobError | null,
-  { usage, result }: Said = answer ?? NOTHING_SAID,
+  { usage, result }: Pick<Answer, "usage" | "result"> | PartialAnswer = answer ?? NO_ANSWER,
 ): Promise<AttemptOutcome> {
   const finishReason = finishReasonOf(result);
   const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
@@ -167,31 +164,33 @@ async function handBackBehindGap(
   { redis, record }: Pick<AttemptOptions, "redis" | "record">,
   events: SequencedEvent[],
 ): Promise<AttemptOutcome> {
-  const said: HandBack = { because: "given_back", usage: null, result: null, events };
+  const said: HandBack = { because: "given_back", events };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
   return { end: record.suspectSinceMs === null ? "queued" : "suspect", answer: null, error: null };
 }
 
-/** Ends a job whose engine gave no answer in the end: its result is what callers were told. */
+/** Ends a job whose engine gave no answer in the end: its result is what its stream tells. */
 async function commitUnfinished(
   options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
   publisher: EventPublisher,
-  state: "cancelled" | "expired",
+  state: Exclude<TerminalState, "completed">,
+  error: JobError | null = null,
 ): Promise<AttemptOutcome> {
-  return commitEnd(options, publisher, state, null, null, await saidSoFar(options, publisher));
+  const { redis, record } = options;
+  const events = await readPublished(redis, record.id, await publisher.finish([]));
+  const answer = partialAnswer(events, slotsOf(record.request));
+  return commitEnd(options, publisher, state, null, error, answer);
 }
 
-/** With all that was said, for the next attempt to go on behind it. `answer` null: the engine died. */
+/** The next attempt goes on behind all that this one has published. */
 async function handBack(
   options: AttemptOptions,
   publisher: EventPublisher,
   because: HandBackReason,
-  answer: Answer | null,
 ): Promise<AttemptOutcome> {
   const { redis, record } = options;
-  const { usage, result } = answer ?? (await saidSoFar(options, publisher));
-  const said = { because, usage, result, events: await publisher.finish([]) };
+  const said = { because, events: await publisher.finish([]) };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
   // A suspect stays one, whatever it is handed back for.
@@ -199,21 +198,14 @@ async function handBack(
   return { end: isSuspect ? "suspect" : "queued", answer: null, error: null };
 }
 
-/** What the stream tells, and what is about to be written to it. */
-async function saidSoFar(
-  { redis, record }: Pick<AttemptOptions, "redis" | "record">,
-  publisher: EventPublisher,
-): Promise<Said> {
-  return partialAnswer(await readPublished(redis, record.id, await publisher.finish([])));
-}
-
+/** The job's stream, and what is about to be written to it. */
 async function readPublished(
   redis: Redis,
   jobId: string,
   unwritten: SequencedEvent[] = [],
-): Promise<PublishedChoice[]> {
+): Promise<TokenEvent[]> {
   const written = await readEvents(redis, jobId, null);
-  return publishedChoices([...written, ...unwritten].map(({ event }) => event));
+  return [...written, ...unwritten].map(({ event }) => event);
 }
 
 function isWhole({ result }: Answer): boolean {

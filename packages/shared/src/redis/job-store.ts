@@ -10,6 +10,7 @@ import { newJobFields, parseJobRecord } from "./job-fields.ts";
 import { keysOfEnd } from "./line-keys.ts";
 import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
+import { endUnanswered } from "./unanswered-end.ts";
 
 const CREATE = loadScript("create_job.lua");
 const CONFIRM = loadScript("confirm_job.lua");
@@ -192,51 +193,52 @@ export async function commitJob(
 /** `given_back`: nobody's fault. `suspected`: its engine died, and it runs alone from now on. */
 export type HandBackReason = "given_back" | "parked" | "crashed" | "suspected";
 
-/** What a job that is handed back has said so far: `events` are not published yet. */
 export interface HandBack {
   because: HandBackReason;
-  usage: Usage | null;
-  result: JobResult | null;
+  /** What the attempt has not published yet. */
   events: SequencedEvent[];
 }
 
 /**
- * Back to `queued`; should the job end before its next attempt, `result` is its result. Where Redis has lost events that were
- * published before these, only what it still has counts. The caller returns the BullMQ job to its queue as well.
+ * Puts a running job back to `queued`. Where Redis has lost events that were published before these, they are dropped. The
+ * caller returns the BullMQ job to its queue as well.
  */
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  { because, usage, result, events }: HandBack,
+  { because, events }: HandBack,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
   const { jobId, epoch } = attempt;
-  const args = [epoch, nowMs, because, toJson(usage), toJson(result), ...events.flatMap(eventArgs)];
+  const args = [epoch, nowMs, because, ...events.flatMap(eventArgs)];
   const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
   return { handedBack: reply === 1 };
 }
 
-/** Likewise, of an attempt that nobody makes any more: what the job has said so far stays as it is. */
-export async function giveUpAttempt(
+/** Hands back a job whose attempt nobody makes any more. */
+export function giveUpAttempt(
   redis: Redis,
-  { jobId, epoch }: Attempt,
+  attempt: Attempt,
   because: HandBackReason,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
-  const args = [epoch, nowMs, because, "kept", "kept"];
-  const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
-  return { handedBack: reply === 1 };
+  return handBackJob(redis, attempt, { because, events: [] }, nowMs);
 }
 
-/** `asked`: it runs, and its worker has to be told (`CANCEL_CHANNEL`). */
+/**
+ * Cancels a queued job; one that has published something keeps it as its answer. `asked`: it runs, and its worker has to
+ * be told (`CANCEL_CHANNEL`).
+ */
 export async function cancelJob(
   redis: Redis,
   jobId: string,
   options: { retentionSeconds: number },
   nowMs: number,
 ): Promise<"gone" | "ended" | "cancelled" | "asked"> {
-  const args = [nowMs, options.retentionSeconds];
-  const reply = await runScript(redis, CANCEL, keysOfEnd(jobId), args);
+  const { retentionSeconds } = options;
+  const reply = await endUnanswered(redis, jobId, (answer) =>
+    runScript(redis, CANCEL, keysOfEnd(jobId), [nowMs, retentionSeconds, ...answer]),
+  );
   return reply as "gone" | "ended" | "cancelled" | "asked";
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { TerminalState } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import type { HandBackReason, SequencedEvent } from "./job-store.ts";
-import type { Deadline, SentCommand } from "./lifecycle-model.fixture.ts";
+import { type Deadline, PROMPT_TOKENS, type SentCommand } from "./lifecycle-model.fixture.ts";
 
 /**
  * How a command fares on its way:
@@ -139,7 +139,10 @@ export class Writers {
     if (writer === null) return null;
     const said: TokenEvent[] = Array.from({ length: planned.deltas }, (_, at) => ({
       type: "delta",
-      data: { text: `${writer.epoch}:${writer.lastSeq + 1 + at} ` },
+      data: {
+        text: `${writer.epoch}:${writer.lastSeq + 1 + at} `,
+        progress: { tokens: [1], reasoningTokens: 0, promptTokens: PROMPT_TOKENS },
+      },
     }));
     if (planned.kind === "append" && planned.restart) {
       said.unshift({ type: "restart", data: { attempt: writer.epoch } });
@@ -161,7 +164,7 @@ export class Writers {
         carried.events.push({ seq: writer.lastSeq + 1, event: endOf(planned.state) });
         return { kind: "commit", ...carried, usage, state: planned.state };
       case "hand_back":
-        return { kind: "hand_back", ...carried, usage, because: planned.because };
+        return { kind: "hand_back", ...carried, because: planned.because };
     }
   }
 

@@ -83,7 +83,7 @@ async function send(jobId: string, command: SentCommand, nowMs: number): Promise
       return commitJob(redis, attempt, end, nowMs);
     }
     case "hand_back": {
-      const { handedBack } = await handBackJob(redis, attempt, { ...command, result: null }, nowMs);
+      const { handedBack } = await handBackJob(redis, attempt, command, nowMs);
       return handedBack ? "handed back" : "not handed back";
     }
   }
