@@ -1,15 +1,10 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import type { FinishReason } from "@quern/shared/contract/generation";
-import {
-  isEmbeddingRequest,
-  type JobError,
-  type JobRecord,
-  slotsOf,
-} from "@quern/shared/contract/job";
+import { isEmbeddingRequest, type JobError, type JobRecord, slotsOf } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
-import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { type PartialAnswer, partialAnswer } from "@quern/shared/contract/partial-answer";
 import { publishedChoices } from "@quern/shared/contract/published-choice";
+import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
 import {
   type AppendReply,

@@ -35,7 +35,11 @@ async function readAnswer(redis: Redis, jobId: string): Promise<AnswerArgs> {
   ]);
   const published = events.map(({ event }) => event);
   const { usage, result } = partialAnswer(published, Number(slots ?? 1));
-  return [lastSeq, usage === null ? "" : JSON.stringify(usage), result === null ? "" : JSON.stringify(result)];
+  return [
+    lastSeq,
+    usage === null ? "" : JSON.stringify(usage),
+    result === null ? "" : JSON.stringify(result),
+  ];
 }
 
 /** Events that another version wrote must not keep the job from ending. */

@@ -61,8 +61,7 @@ const endings: Record<End, (jobId: string) => Promise<unknown>> = {
 /** How the job that ran last comes back to its queue. */
 const returns: Record<string, (jobId: string) => Promise<unknown>> = {
   "was handed back": (jobId) => handBackJob(redis, { jobId, epoch: 1 }, handBack, 3_000),
-  "was given up by a scheduler": (jobId) =>
-    giveUpAttempt(redis, { jobId, epoch: 1 }, "given_back", 3_000),
+  "was given up by a scheduler": (jobId) => giveUpAttempt(redis, { jobId, epoch: 1 }, "given_back", 3_000),
   "was lost with two workers": async (jobId) => {
     await claimJob(redis, jobId, 4_000, { workerId: "second", company: "shared" });
     const third = await claimJob(redis, jobId, 5_000, { workerId: "third", company: "shared" });
@@ -177,7 +176,12 @@ test("the line of a batch that is cancelled between attempts ends with every cho
   await feedLines(redis, batch.id, [{ ...fed, job: { ...fed.job, request } }]);
   const jobId = lineJobId({ batchId: batch.id, index: 0 });
   await claimJob(redis, jobId, 3_000);
-  await appendEvents(redis, { jobId, epoch: 1 }, [{ seq: 2, event: { type: "delta", data: FIRST_SPEAKS } }], 3_500);
+  await appendEvents(
+    redis,
+    { jobId, epoch: 1 },
+    [{ seq: 2, event: { type: "delta", data: FIRST_SPEAKS } }],
+    3_500,
+  );
   await handBackJob(redis, { jobId, epoch: 1 }, handBack, 4_000);
   expect(await cancelJob(redis, jobId, KEPT, 5_000)).toBe("cancelled");
   const [entry] = await readOutbox(redis, batch.id, 1);
