@@ -1,9 +1,8 @@
-import { QuernError } from "@quern/shared/contract/errors";
 import type { FinishReason } from "@quern/shared/contract/generation";
 import { isEmbeddingRequest, type JobError, type JobRecord, slotsOf } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
 import { type PartialAnswer, partialAnswer } from "@quern/shared/contract/partial-answer";
-import { publishedChoices } from "@quern/shared/contract/published-choice";
+import { type PublishedChoice, publishedChoices } from "@quern/shared/contract/published-choice";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
 import {
@@ -19,10 +18,11 @@ import type { Redis } from "ioredis";
 import { toJobError } from "../engine/job-error.ts";
 import type { Embedded, Generated } from "../engine/protocol.ts";
 import { EngineDied, type EngineProcess } from "../engine-process/engine-process.ts";
-import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
+import { crashVerdict, reachedBound } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { StopReason } from "./running-jobs.ts";
+import { tooManyDeaths } from "./too-many-deaths.ts";
 
 /** How an attempt ended. `queued`, `suspect`: the job waits for its next attempt, among the others or to run alone. */
 export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
@@ -36,6 +36,8 @@ export interface AttemptOutcome {
   end: AttemptEnd;
   answer: Answer | null;
   error: JobError | null;
+  /** How long the job waits before it goes back to its queue; absent: not at all. */
+  backOffMs?: number;
 }
 
 export interface AttemptOptions {
@@ -69,6 +71,7 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   );
   const { id, request, tenant } = record;
   const published = record.attempt === 1 ? [] : publishedChoices(await readPublished(redis, id));
+  const beganMs = performance.now();
   let answer: Answer;
   try {
     answer = isEmbeddingRequest(request)
@@ -91,9 +94,19 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
       return commitUnfinished(options, publisher, "failed", toJobError(error));
     const { reason } = stop.signal;
     if (reason === "cancelled" || reason === "expired") return commitUnfinished(options, publisher, reason);
-    const verdict = crashVerdict(id, record.crashes, error);
-    if (verdict !== "culprit") return handBack(options, publisher, BECAUSE[verdict]);
-    return commitUnfinished(options, publisher, "failed", crashedTooOften(error.message));
+    const now = publishedChoices(await readPublished(redis, id, await publisher.finish([])));
+    const verdict = crashVerdict({
+      how: error.how,
+      oomKilled: error.oomKilled,
+      wasAtWork: error.atWork.has(id),
+      wasAlone: error.atWork.size === 1,
+      ranMs: performance.now() - beganMs,
+      gotFurther: tokenCount(now) > tokenCount(published),
+      crashes: record.crashes,
+      kills: record.kills,
+    });
+    if (verdict.kind === "hand_back") return handBack(options, publisher, verdict);
+    return commitUnfinished(options, publisher, "failed", tooManyDeaths(verdict.after, error.message));
   }
   if (isWhole(answer)) return commitEnd(options, publisher, "completed", answer, null);
   switch (stop.signal.reason as StopReason) {
@@ -102,10 +115,10 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
     case "expired":
       return commitEnd(options, publisher, "expired", answer, null);
     case "parked":
-      return handBack(options, publisher, "parked");
+      return handBack(options, publisher, { because: "parked" });
     case "draining":
     case "gap":
-      return handBack(options, publisher, "given_back");
+      return handBack(options, publisher, { because: "given_back" });
     case "lost":
       return { end: "lost", answer, error: null };
   }
@@ -117,12 +130,6 @@ const STOP_AFTER: Record<Exclude<AppendReply, "ok">, StopReason> = {
   gap: "gap",
 };
 
-const BECAUSE: Record<Exclude<CrashVerdict, "culprit">, HandBackReason> = {
-  bystander: "given_back",
-  again: "crashed",
-  suspect: "suspected",
-};
-
 /** Ends a job that is not run at all: it was cancelled while it waited, has crashed its engine too often, or is overdue. */
 export function commitWithoutRunning(
   options: Pick<AttemptOptions, "redis" | "record" | "lastSeq" | "retentionSeconds">,
@@ -131,7 +138,8 @@ export function commitWithoutRunning(
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
   if (record.cancelRequested) return commitUnfinished(options, publisher, "cancelled");
   if (isOverdue(record)) return commitUnfinished(options, publisher, "expired");
-  return commitUnfinished(options, publisher, "failed", crashedTooOften("see the worker's log"));
+  const error = tooManyDeaths(reachedBound(record) ?? "crashes", "see the workers' logs");
+  return commitUnfinished(options, publisher, "failed", error);
 }
 
 async function commitEnd(
@@ -178,19 +186,25 @@ async function commitUnfinished(
   return commitEnd(options, publisher, state, null, error, answer);
 }
 
+interface HandBackOrder {
+  because: HandBackReason;
+  makesSuspect?: boolean;
+  backOffMs?: number;
+}
+
 /** The next attempt goes on behind all that this one has published. */
 async function handBack(
   options: AttemptOptions,
   publisher: EventPublisher,
-  because: HandBackReason,
+  { because, makesSuspect = false, backOffMs = 0 }: HandBackOrder,
 ): Promise<AttemptOutcome> {
   const { redis, record } = options;
-  const said = { because, events: await publisher.finish([]) };
+  const said = { because, makesSuspect, events: await publisher.finish([]) };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
   // A suspect stays one, whatever it is handed back for.
-  const isSuspect = because === "suspected" || record.suspectSinceMs !== null;
-  return { end: isSuspect ? "suspect" : "queued", answer: null, error: null };
+  const isSuspect = makesSuspect || record.suspectSinceMs !== null;
+  return { end: isSuspect ? "suspect" : "queued", answer: null, error: null, backOffMs };
 }
 
 /** The job's stream, and what is about to be written to it. */
@@ -217,8 +231,7 @@ function attemptOf(record: JobRecord): Attempt {
   return { jobId: record.id, epoch: record.attempt };
 }
 
-function crashedTooOften(cause: string): JobError {
-  return toJobError(
-    new QuernError("engine_crashed", `the engine died ${MAX_CRASHES} times while it ran this job: ${cause}`),
-  );
+/** Of all choices. */
+function tokenCount(choices: readonly PublishedChoice[]): number {
+  return choices.reduce((sum, { tokens, ended }) => sum + (ended?.completionTokens ?? tokens.length), 0);
 }

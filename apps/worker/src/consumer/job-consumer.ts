@@ -9,7 +9,7 @@ import type { WorkerEvents } from "../events.ts";
 import type { JobMeasurements } from "../rates/job-measurements.ts";
 import { AheadRule } from "./ahead-rule.ts";
 import { type AttemptEnd, commitWithoutRunning, runAttempt } from "./attempt.ts";
-import { MAX_CRASHES } from "./crash-verdict.ts";
+import { reachedBound } from "./crash-verdict.ts";
 import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { startAttemptSpans } from "./job-spans.ts";
 import { type Lease, LeaseQueue } from "./lease-queue.ts";
@@ -134,7 +134,7 @@ export class JobConsumer {
         await this.#admit(queue.name, lease);
       } catch (error) {
         events.redisError(error as Error);
-        await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
+        await this.#pause(RETRY_BROKEN_AFTER_MS);
       }
     }
   }
@@ -169,36 +169,44 @@ export class JobConsumer {
     const { pool } = this.#options;
     const lost = () => stop.abort("lost" satisfies StopReason);
     lease.lost.addEventListener("abort", lost, { once: true });
-    const end = await this.#attempt(job, stop).catch((error: Error) => this.#broke(job.id, error));
+    const { end, backOffMs = 0 } = await this.#attempt(job, stop).catch(async (error: Error) => ({
+      end: await this.#broke(job.id, error),
+      backOffMs: 0,
+    }));
     this.#change(() => {
       pool.allowAhead(this.#ahead.jobs);
       pool.leave(job);
     });
+    // Its slot is free meanwhile, and its lease is kept: a worker that dies now loses nothing.
+    if (backOffMs > 0) await this.#pause(backOffMs);
     if (end === "suspect" && job.queue !== "suspects") await this.#moveToSuspects(lease);
     else if (end === "queued" || end === "suspect") await lease.handBack();
     else await lease.end();
   }
 
   /** How the attempt ended; `gone` when nothing of the job is left. */
-  async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptEnd | "gone"> {
+  async #attempt(
+    job: PoolJob,
+    stop: AbortController,
+  ): Promise<{ end: AttemptEnd | "gone"; backOffMs?: number }> {
     const { redis, workerId, engines, retentionSeconds, events, measurements } = this.#options;
     const engine = engines.current;
-    if (engine === null) return "queued";
+    if (engine === null) return { end: "queued" };
 
     const company = job.queue === "suspects" ? "alone" : "shared";
     const claim = await claimJob(redis, job.id, Date.now(), { workerId, company });
-    if (claim.kind === "gone" || claim.kind === "suspect") return claim.kind;
-    if (claim.kind === "ended") return claim.state as AttemptEnd;
-    if (claim.kind === "overdue") return this.#expire(job.id);
+    if (claim.kind === "gone" || claim.kind === "suspect") return { end: claim.kind };
+    if (claim.kind === "ended") return { end: claim.state as AttemptEnd };
+    if (claim.kind === "overdue") return { end: await this.#expire(job.id) };
     if (claim.kind === "unreadable") {
       const end = await endUnreadable(redis, job.id, claim, retentionSeconds);
       await this.#broke(job.id, claim.fault);
-      return end;
+      return { end };
     }
     const { record, lastSeq } = claim;
     const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());
-    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES || isOverdue(record);
+    const unrunnable = record.cancelRequested || reachedBound(record) !== null || isOverdue(record);
     const { traceparent } = spans;
     const attempt = { redis, record, lastSeq, engine, retentionSeconds, traceparent, stop };
     using _deadline = stopAtDeadline(record, stop);
@@ -217,7 +225,7 @@ export class JobConsumer {
     measured.end(outcome, this.#load());
     spans.end(outcome);
     events.attemptEnded(record, outcome, Date.now());
-    return end;
+    return outcome;
   }
 
   /** The share of slots that have a job, this one's included. */
@@ -255,8 +263,13 @@ export class JobConsumer {
   /** Redis refused a write (out of memory, read-only replica), or a bug. The job is kept, and tried again. */
   async #broke(jobId: string, error: Error): Promise<"queued"> {
     this.#options.events.attemptBroke(jobId, error);
-    await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
+    await this.#pause(RETRY_BROKEN_AFTER_MS);
     return "queued";
+  }
+
+  /** Ends early when the worker drains. */
+  async #pause(delayMs: number): Promise<void> {
+    await sleep(delayMs, undefined, { signal: this.#draining.signal }).catch(() => {});
   }
 
   /** Whatever changes the pool wakes the loops that wait for room. */

@@ -16,7 +16,9 @@ import type {
   InputsRequest,
   LoadedModelFacts,
 } from "../engine/protocol.ts";
+import { type EngineEnd, engineEndOf } from "./engine-end.ts";
 import { explainLoadDeath } from "./load-death.ts";
+import { OomWatch } from "./oom-kills.ts";
 
 const ENGINE_MAIN = new URL("../engine/main.ts", import.meta.url);
 
@@ -35,20 +37,25 @@ export interface ChildSettings {
 export const DEFAULT_LOAD_TIMEOUT_MS = 600_000;
 const DEFAULT_CHILD: ChildSettings = { environment: null, loadTimeoutMs: DEFAULT_LOAD_TIMEOUT_MS };
 
-/** How a child ended: `killed` by somebody else (SIGKILL: an operator, or the system for want of memory), or `crashed` by itself. */
-export type EngineEnd = "killed" | "crashed";
-
 /** The child died under this request. What it gave so far is published; the request may be tried again. */
 export class EngineDied extends Error {
   override name = "EngineDied";
   readonly how: EngineEnd;
   /** The requests that it was at work on: those in its slots, and those for vectors. The others still waited. */
   readonly atWork: ReadonlySet<string>;
+  /** Whether the kernel's OOM killer has killed anything while the child lived, where that can be read. */
+  readonly oomKilled: boolean;
 
-  constructor(message: string, how: EngineEnd = "crashed", atWork: Iterable<string> = []) {
+  constructor(
+    message: string,
+    how: EngineEnd = "crashed",
+    atWork: Iterable<string> = [],
+    oomKilled: boolean = false,
+  ) {
     super(message);
     this.how = how;
     this.atWork = new Set(atWork);
+    this.oomKilled = oomKilled;
   }
 }
 
@@ -81,6 +88,7 @@ export class EngineProcess {
   readonly exited: Promise<string | null>;
   readonly #child: ChildProcess;
   readonly #slots: number;
+  readonly #oomWatch = new OomWatch();
   /** In the order in which the child was given them, which is that in which it gives them slots. */
   readonly #requests = new Map<string, PendingRequest>();
   readonly #counts = new Map<string, Pending<number[]>>();
@@ -140,8 +148,9 @@ export class EngineProcess {
     this.facts = facts;
     child.on("message", (report: EngineReport) => this.#hear(report));
     this.exited = exited.then((death) => {
-      const how = death?.startsWith("SIGKILL") ? "killed" : "crashed";
-      this.#rejectAll(new EngineDied(death ?? "the engine was closed", how, this.#atWork()));
+      const how = engineEndOf(death);
+      const message = death ?? "the engine was closed";
+      this.#rejectAll(new EngineDied(message, how, this.#atWork(), this.#oomWatch.hasKilled()));
       return death;
     });
   }

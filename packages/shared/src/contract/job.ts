@@ -74,8 +74,10 @@ export const jobRecordSchema = z.object({
   state: jobStateSchema,
   /** How many times a worker began it; the number of the current attempt is the fencing epoch. */
   attempt: z.int().nonnegative(),
-  /** How many of its attempts ended in the death of their engine. */
+  /** How many of its attempts ended in the death of their engine by itself. */
   crashes: z.int().nonnegative(),
+  /** How many of its attempts in a row got no further before their engine or their worker was killed from outside. */
+  kills: z.int().nonnegative().default(0),
   /** How many of its attempts were lost with their worker: another one took the job over. */
   lostAttempts: z.int().nonnegative().default(0),
   /** How often it had to leave its slot to an interactive job. */

@@ -66,6 +66,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
   expect(await readJob(redis, job.id)).toEqual({
     ...job,
     state: "queued",
+    kills: 0,
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,

@@ -74,7 +74,10 @@ export type Claim =
   | { kind: "suspect" }
   | { kind: "gone" };
 
-/** Attempts that were lost with their workers, after which a job may be the reason. */
+/**
+ * A job whose attempt is lost with its worker may be the reason from the second kill in a row on. Each loss costs a lease,
+ * so fewer are waited for than kills of engines.
+ */
 export const SUSPECT_AFTER_LOST_ATTEMPTS = 2;
 
 export interface Claimant {
@@ -190,11 +193,16 @@ export async function commitJob(
   return reply as "committed" | "gone" | "gap" | JobState;
 }
 
-/** `given_back`: nobody's fault. `suspected`: its engine died, and it runs alone from now on. */
-export type HandBackReason = "given_back" | "parked" | "crashed" | "suspected";
+/**
+ * `given_back`: nobody's fault. `crashed`, `killed`: its engine died by itself, or from outside. `killed_further`: from outside
+ * after the job had got further, so that its row of kills is over.
+ */
+export type HandBackReason = "given_back" | "parked" | "crashed" | "killed" | "killed_further";
 
 export interface HandBack {
   because: HandBackReason;
+  /** Whether the job runs alone from now on. Absent: it stays what it is. */
+  makesSuspect?: boolean;
   /** What the attempt has not published yet. */
   events: SequencedEvent[];
 }
@@ -206,11 +214,12 @@ export interface HandBack {
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  { because, events }: HandBack,
+  { because, makesSuspect = false, events }: HandBack,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
   const { jobId, epoch } = attempt;
-  const args = [epoch, nowMs, because, ...events.flatMap(eventArgs)];
+  const suspect = makesSuspect ? "suspect" : "";
+  const args = [epoch, nowMs, because, suspect, ...events.flatMap(eventArgs)];
   const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
   return { handedBack: reply === 1 };
 }

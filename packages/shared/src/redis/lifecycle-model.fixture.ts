@@ -15,6 +15,7 @@ export interface ModelJob {
   state: JobState;
   attempt: number;
   crashes: number;
+  kills: number;
   lostAttempts: number;
   parks: number;
   suspectSinceMs: number | "by Redis' clock" | null;
@@ -47,6 +48,7 @@ export type SentCommand =
       epoch: number;
       events: SequencedEvent[];
       because: HandBackReason;
+      makesSuspect: boolean;
     };
 
 /** Judged by Redis' clock, so only those far from now can be foretold. */
@@ -108,6 +110,7 @@ function newModelJob(nowMs: number): ModelJob {
     state: "queued",
     attempt: 0,
     crashes: 0,
+    kills: 0,
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,
@@ -152,11 +155,16 @@ function claim(
   return `claimed ${job.attempt} after ${job.events.length}`;
 }
 
-/** Of the attempt that is taken over, unless its own worker does: what is lost while it runs alone is lost to nothing else. */
+/** Of the attempt that is taken over, unless its own worker does. */
 function countLoss(job: ModelJob): void {
   job.lostAttempts += 1;
-  if (job.suspectSinceMs !== null) job.crashes += 1;
-  else if (job.lostAttempts >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs = "by Redis' clock";
+  const said = job.events.filter(({ id }) => id.startsWith(`${job.attempt}-`)).map(({ event }) => event.type);
+  if (said.find((type) => type !== "start") === "delta") {
+    job.kills = 0;
+    return;
+  }
+  job.kills += 1;
+  if (job.kills >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs ??= "by Redis' clock";
 }
 
 function expire(job: ModelJob, deadline: Deadline): string {
@@ -211,8 +219,10 @@ function handBack(job: ModelJob, command: SentCommand & { kind: "hand_back" }, n
   job.state = outcome.to;
   job.queuedAtMs = nowMs;
   if (command.because === "parked") job.parks += 1;
-  else if (command.because !== "given_back") job.crashes += 1;
-  if (command.because === "suspected") job.suspectSinceMs ??= "by Redis' clock";
+  if (command.because === "crashed") job.crashes += 1;
+  if (command.because === "killed") job.kills += 1;
+  if (command.because === "killed_further") job.kills = 0;
+  if (command.makesSuspect) job.suspectSinceMs ??= "by Redis' clock";
   return "handed back";
 }
 

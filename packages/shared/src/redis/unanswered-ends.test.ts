@@ -62,10 +62,11 @@ const endings: Record<End, (jobId: string) => Promise<unknown>> = {
 const returns: Record<string, (jobId: string) => Promise<unknown>> = {
   "was handed back": (jobId) => handBackJob(redis, { jobId, epoch: 1 }, handBack, 3_000),
   "was given up by a scheduler": (jobId) => giveUpAttempt(redis, { jobId, epoch: 1 }, "given_back", 3_000),
-  "was lost with two workers": async (jobId) => {
+  "was lost with three workers": async (jobId) => {
     await claimJob(redis, jobId, 4_000, { workerId: "second", company: "shared" });
-    const third = await claimJob(redis, jobId, 5_000, { workerId: "third", company: "shared" });
-    expect(third).toEqual({ kind: "suspect" });
+    await claimJob(redis, jobId, 5_000, { workerId: "third", company: "shared" });
+    const fourth = await claimJob(redis, jobId, 6_000, { workerId: "fourth", company: "shared" });
+    expect(fourth).toEqual({ kind: "suspect" });
   },
 };
 
