@@ -3,6 +3,7 @@ import { generationRequest } from "@quern/shared/contract/generation-request.fix
 import type { JobRecord } from "@quern/shared/contract/job";
 import { CANCEL_CHANNEL, jobKey, queuePrefix, tokenCountChannel } from "@quern/shared/contract/names";
 import { writeTokenCountQuestion } from "@quern/shared/contract/token-count";
+import type { TokenEvent } from "@quern/shared/contract/token-event";
 import type { WorkerRegistration } from "@quern/shared/contract/worker";
 import { defaultCatalogueFile } from "@quern/shared/models/catalogue";
 import { connectRedis } from "@quern/shared/redis/connect";
@@ -93,7 +94,7 @@ function startWorker(): void {
   running.push({ stop, ended: runWorker(workerConfig(), stop.signal) });
 }
 
-async function submit(maxTokens: number): Promise<string> {
+async function submit(maxTokens: number, choices = 1): Promise<string> {
   const id = `job_${String(nextJob++).padStart(4, "0")}`;
   const job = {
     id,
@@ -104,7 +105,11 @@ async function submit(maxTokens: number): Promise<string> {
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),
-    request: generationRequest({ messages: [{ role: "user", content: "Tell me a tale." }], maxTokens }),
+    request: generationRequest({
+      messages: [{ role: "user", content: "Tell me a tale." }],
+      maxTokens,
+      choices,
+    }),
   };
   await createJob(redis, job);
   await queue.add("generate", { jobId: id }, { jobId: id });
@@ -166,23 +171,67 @@ test("a draining worker hands back what runs, and another one answers it", async
   expect(await untilState(id, "completed")).toMatchObject({ attempt: 2, usage: { completionTokens: 2_000 } });
 });
 
-test("a job whose engine dies three times under it fails, and says why", async () => {
-  startWorker();
-  const id = await submit(8_000);
-  for (const crash of [1, 2, 3]) {
+/** Ends each engine that runs the job's next attempt, so many times. */
+async function endEngines(id: string, signal: NodeJS.Signals, times: number): Promise<void> {
+  for (let attempt = 1; attempt <= times; attempt++) {
     await until(async () => {
       const record = await readJob(redis, id);
-      return record?.attempt === crash && record.state === "running" ? true : null;
+      return record?.attempt === attempt && record.state === "running" ? true : null;
     });
     const enginePid = await until(async () => (await listWorkers(redis))[0]?.enginePid);
-    process.kill(enginePid, "SIGKILL");
+    process.kill(enginePid, signal);
     await until(async () => (await listWorkers(redis))[0]?.enginePid !== enginePid);
   }
+}
+
+test("a job whose engine crashes three times under it fails, says why, and keeps what it had said", async () => {
+  startWorker();
+  const id = await submit(8_000, 2);
+  await untilSpeaking(id);
+  await endEngines(id, "SIGABRT", 3);
   const record = await untilState(id, "failed");
-  expect(record).toMatchObject({ attempt: 3, error: { code: "engine_crashed" } });
-  const types = (await readEvents(redis, id, null)).map(({ event }) => event.type);
-  expect(types.slice(-2)).toEqual(["error", "end"]);
+  expect(record).toMatchObject({ attempt: 3, crashes: 2, kills: 0, error: { code: "engine_crashed" } });
+  expect(record.error?.message).toContain("died 3 times");
+  const events = (await readEvents(redis, id, null)).map(({ event }) => event);
+  expect(events.map(({ type }) => type).slice(-2)).toEqual(["error", "end"]);
+  const { text, alternatives } = generationResultSchema.parse(record.result);
+  expect([text, ...alternatives.map((choice) => choice.text)]).toEqual([
+    textOf(events, 0),
+    textOf(events, 1),
+  ]);
 });
+
+test("a job whose engine is killed from outside again and again completes", async () => {
+  startWorker();
+  const id = await submit(4_000);
+  await endEngines(id, "SIGKILL", 4);
+  const record = await untilState(id, "completed");
+  expect(record).toMatchObject({ attempt: 5, crashes: 0, suspectSinceMs: null });
+  expect(record.usage?.completionTokens).toBe(4_000);
+});
+
+test("a job that is cancelled after its engine was killed has all its choices, spoken or not", async () => {
+  startWorker();
+  const id = await submit(8_000, 3);
+  await untilSpeaking(id);
+  await redis.hset(jobKey(id), "cancelRequested", "1");
+  const enginePid = await until(async () => (await listWorkers(redis))[0]?.enginePid);
+  process.kill(enginePid, "SIGKILL");
+  const record = await untilState(id, "cancelled");
+  const events = (await readEvents(redis, id, null)).map(({ event }) => event);
+  const { text, alternatives } = generationResultSchema.parse(record.result);
+  const choices = [text, ...alternatives.map((choice) => choice.text)];
+  expect(choices).toEqual([0, 1, 2].map((choice) => textOf(events, choice)));
+});
+
+/** What the stream tells of one choice. */
+function textOf(events: readonly TokenEvent[], choice: number): string {
+  const said = events.flatMap((event) => (event.type === "delta" ? [event.data] : []));
+  return said
+    .filter((delta) => (delta.choice ?? 0) === choice)
+    .map((delta) => delta.text ?? "")
+    .join("");
+}
 
 test("a job whose record nobody can read fails after a few tries, and one whose estimate is senseless runs", async () => {
   const [broken, odd] = [await submit(5), await submit(5)];

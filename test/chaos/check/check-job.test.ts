@@ -105,7 +105,7 @@ test.each<[string, LedgerEntry, FinalJob | null, NumberedTokenEvent[], string[]]
   [
     "failed for nothing",
     entry({ terminalStates: ["failed"] }),
-    final({ status: "failed", response: null }),
+    final({ status: "failed" }),
     withEnd("failed"),
     ["wrong"],
   ],
@@ -149,7 +149,51 @@ test.each<[string, LedgerEntry, FinalJob | null, NumberedTokenEvent[], string[]]
   expect(checkJob(ledgerEntry, job, events).map(({ kind }) => kind)).toEqual(kinds);
 });
 
-function withEnd(status: "cancelled" | "failed"): NumberedTokenEvent[] {
+const two: Ask = { ...ask, choices: 2 };
+const cutOff = { message: { content: "w1 w2", reasoning_content: "t1" }, finish_reason: null };
+const silent = { message: { content: "" }, finish_reason: null };
+function ended(status: string, choices: object[] | null): FinalJob {
+  const response = choices === null ? null : { status_code: 200, body: { choices } };
+  return final({ status, response: response as FinalJob["response"], error: null });
+}
+
+test.each<["cancelled" | "expired" | "failed", object[] | null, number]>([
+  ["cancelled", [cutOff, silent], 0],
+  ["expired", [cutOff, silent], 0],
+  ["cancelled", [cutOff], 1],
+  ["expired", [cutOff], 1],
+  ["failed", [cutOff], 1],
+  ["cancelled", null, 1],
+  ["expired", null, 1],
+  ["failed", null, 1],
+])("a job of two choices that is %s and shows %j", (status, choices, faults) => {
+  const intent = status === "expired" ? "expire" : "cancel";
+  const of = entry({ ask: two, intent, terminalStates: [status] });
+  const found = checkJob(of, ended(status, choices), withEnd(status));
+  const ofChoices = found.filter(({ what }) => /of 2 choices|answer is missing/.test(what));
+  expect(ofChoices).toHaveLength(faults);
+  if (faults === 0) expect(found).toEqual([]);
+});
+
+test("a stream that leaves out a choice", () => {
+  const told = [chunk({ reasoning_content: "t1" }), chunk({ content: "w1 w2" })];
+  const cancelled = JSON.stringify({ error: { code: "job_cancelled" } });
+  const chunks = [...told, cancelled];
+  const of = entry({
+    ask: two,
+    intent: "cancel",
+    streamEnd: "error",
+    chunks,
+    terminalStates: ["cancelled"],
+  });
+  const job = ended("cancelled", [cutOff, silent]);
+  const what = (other: LedgerEntry) => checkJob(other, job, withEnd("cancelled")).map((found) => found.what);
+  expect(what(of)).toEqual(["its stream left out choices"]);
+  const second = JSON.stringify({ choices: [{ index: 1, delta: { content: "" } }] });
+  expect(what({ ...of, chunks: [...told, second, cancelled] })).toEqual([]);
+});
+
+function withEnd(status: "cancelled" | "expired" | "failed"): NumberedTokenEvent[] {
   return stream.with(3, { id: "2-4", event: { type: "end", data: { status, usage, finish_reason: null } } });
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { compareEventIds, type NumberedTokenEvent } from "@quern/shared/contract/token-event";
-import type { LedgerEntry } from "../ledger.ts";
+import type { Intent, LedgerEntry } from "../ledger.ts";
+import { checkChoices, checkToldChoices } from "./check-choices.ts";
 import { choicesOf, type FinalJob } from "./final-job.ts";
 import { joinChunks, joinEvents } from "./joined.ts";
 
@@ -11,9 +12,6 @@ export interface Violation {
   what: string;
   details?: unknown;
 }
-
-/** An engine that dies under a job so often is taken for its fault (`attempt.ts`). */
-const MAX_CRASHES = 3;
 
 /** What is wrong with a job that was accepted, by all that was seen of it. `events`: its stream as Redis holds it. */
 export function checkJob(
@@ -42,10 +40,12 @@ export function checkJob(
   const stored = events.map(({ id, event }) => ({ id, event: event.type, data: JSON.stringify(event.data) }));
   checkStream(wrong, entry, final, stored);
   checkChunks(wrong, entry, final, stored);
+  checkChoices(wrong, entry, final, stored);
+  checkToldChoices(wrong, entry, stored);
   return found;
 }
 
-type Wrong = (what: string, details?: unknown) => void;
+export type Wrong = (what: string, details?: unknown) => void;
 
 function checkEnds(
   found: Violation[],
@@ -72,18 +72,19 @@ function checkNumbers(wrong: Wrong, events: NumberedTokenEvent[]): void {
   if (late !== undefined) wrong("an earlier attempt spoke after a later one", late.id);
 }
 
+const WANTED_BY: Record<"cancelled" | "expired", readonly Intent[]> = {
+  cancelled: ["cancel", "hang up"],
+  expired: ["expire"],
+};
+
 /** The answer against what was known before it was asked for. */
 function checkAnswer(wrong: Wrong, { ask, intent }: LedgerEntry, final: FinalJob): void {
   const { expected, choices: count } = ask;
   const choices = choicesOf(final);
-  if (final.status === "failed") {
-    if (final.error?.code !== "engine_crashed" || final.attempt < MAX_CRASHES)
-      wrong("it failed", final.error);
-    return;
-  }
-  if (final.status === "cancelled" || final.status === "expired") {
-    const mayBe = final.status === "expired" ? ["expire"] : ["cancel", "hang up"];
-    if (!mayBe.includes(intent)) wrong(`it is ${final.status}, which nobody wanted`);
+  if (final.status === "failed" || final.status === "cancelled" || final.status === "expired") {
+    // No job of the load harms an engine, and what kills engines here are faults from outside.
+    if (final.status === "failed") wrong("it failed", final.error);
+    else if (!WANTED_BY[final.status].includes(intent)) wrong(`it is ${final.status}, which nobody wanted`);
     const isPart = ({ text, reasoning }: { text: string; reasoning: string }) =>
       expected?.text.startsWith(text) === true && expected.reasoning.startsWith(reasoning);
     if (!choices.every(isPart)) wrong("its part of an answer is none", choices);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { crashEngine } from "./crash-engine.ts";
 import { cutConnections } from "./cut-connections.ts";
 import { cutOffWorker } from "./cut-off-worker.ts";
 import type { Fault, Target } from "./fault.ts";
@@ -19,6 +20,7 @@ const ROUND: readonly Fault[] = [
   killEngine,
   killEngine,
   killEngine,
+  crashEngine,
   killGateway,
   killGateway,
   killRedis,

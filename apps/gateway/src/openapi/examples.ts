@@ -61,6 +61,7 @@ const submitted: JobSummary = {
   state: "queued",
   attempt: 0,
   crashes: 0,
+  kills: 0,
   lostAttempts: 0,
   parks: 0,
   suspectSinceMs: null,

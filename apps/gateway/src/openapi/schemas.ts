@@ -301,15 +301,19 @@ export const schemas = {
       description: "Why there is no estimate; docs/deadlines.md explains each",
     },
     usage: orNull(ref("Usage")),
-    response: orNull(
-      object({
-        status_code: { type: "integer" },
-        request_id: { type: "string" },
-        body: {
-          anyOf: ["ChatCompletion", "Response", "TextCompletion", "EmbeddingList", "Error"].map(ref),
-        },
-      }),
-    ),
+    response: {
+      ...orNull(
+        object({
+          status_code: { type: "integer" },
+          request_id: { type: "string" },
+          body: {
+            anyOf: ["ChatCompletion", "Response", "TextCompletion", "EmbeddingList", "Error"].map(ref),
+          },
+        }),
+      ),
+      description:
+        "A job that was cancelled, has expired or has failed shows what it had published, with all its choices; null: nothing",
+    },
     error: orNull(object({ code: { type: "string" }, message: { type: "string" } })),
     metadata: { type: "object", additionalProperties: { type: "string" } },
     webhook,

@@ -43,6 +43,7 @@ export function chatCompletionsRoute(context: RouteContext): RequestHandler {
       model: servedModel,
       createdAtMs,
       includeUsage,
+      choices: generation.choices,
       class: awaited.job.class,
     });
     return streamAnswer(context, awaited, chunks, response);

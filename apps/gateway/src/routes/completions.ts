@@ -25,7 +25,8 @@ export function completionsRoute(context: RouteContext): RequestHandler {
     });
     if (!stream) return replyWhole(context, awaited, response);
     const { id: jobId, model: servedModel, createdAtMs } = awaited.job;
-    const chunks = completionChunks({ jobId, model: servedModel, createdAtMs, includeUsage });
+    const { choices } = generation;
+    const chunks = completionChunks({ jobId, model: servedModel, createdAtMs, includeUsage, choices });
     return streamAnswer(context, awaited, chunks, response);
   };
 }

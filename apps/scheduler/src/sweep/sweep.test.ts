@@ -278,16 +278,18 @@ test.each(["gone", "failed"] as const)(
   },
 );
 
-test("what earlier attempts said is not lost when a job is handed back for a worker that vanished", async () => {
+test("a job that is handed back for a worker that vanished keeps what its attempts have published", async () => {
   const job = await submitted("confirmed");
   await claimJob(redis, job.id, 2_000);
-  const usage = { promptTokens: 7, completionTokens: 5, reasoningTokens: 0, cachedTokens: 0 };
-  const said = { because: "parked" as const, usage, result: null, events: [] };
+  const delta = { type: "delta" as const, data: { text: "One" } };
+  const said = { because: "parked" as const, events: [{ seq: 2, event: delta }] };
   await handBackJob(redis, { jobId: job.id, epoch: 1 }, said, 3_000);
   await claimJob(redis, job.id, 4_000);
   await queue.remove(job.id);
   await sweep();
-  expect(await readJob(redis, job.id)).toMatchObject({ state: "queued", attempt: 2, usage });
+  expect(await readJob(redis, job.id)).toMatchObject({ state: "queued", attempt: 2 });
+  await cancelJob(redis, job.id, { retentionSeconds: 60 }, 5_000);
+  expect(await readJob(redis, job.id)).toMatchObject({ state: "cancelled", result: { text: "One" } });
 });
 
 test("a job that a worker has a lease of is never touched", async () => {

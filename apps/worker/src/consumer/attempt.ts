@@ -1,7 +1,8 @@
-import { QuernError } from "@quern/shared/contract/errors";
-import type { FinishReason, Usage } from "@quern/shared/contract/generation";
-import type { JobError, JobRecord, JobResult } from "@quern/shared/contract/job";
+import type { FinishReason } from "@quern/shared/contract/generation";
+import { type JobError, type JobRecord, slotsOf } from "@quern/shared/contract/job";
 import type { TerminalState } from "@quern/shared/contract/lifecycle";
+import { type PartialAnswer, partialAnswer } from "@quern/shared/contract/partial-answer";
+import { type PublishedChoice, publishedChoices } from "@quern/shared/contract/published-choice";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
 import { readEvents } from "@quern/shared/redis/event-stream";
 import {
@@ -16,14 +17,14 @@ import {
 import type { Redis } from "ioredis";
 import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import { toJobError } from "../protocol/job-error.ts";
-import { type PublishedChoice, partialAnswer, publishedChoices } from "../protocol/published-choice.ts";
 import { EngineDied } from "../supervise/engine-process.ts";
 import { PreparerDied } from "../supervise/preparation-lane.ts";
-import { type CrashVerdict, crashVerdict, MAX_CRASHES } from "./crash-verdict.ts";
+import { crashVerdict, reachedBound, type SeenDeath } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import type { Inference } from "./inference.ts";
 import type { StopReason } from "./running-jobs.ts";
+import { tooManyDeaths } from "./too-many-deaths.ts";
 
 /** How an attempt ended. `queued`, `suspect`: the job waits for its next attempt, among the others or to run alone. */
 export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
@@ -31,16 +32,14 @@ export type AttemptEnd = TerminalState | "queued" | "suspect" | "lost";
 /** What the engine gave for a request, whole or cut off. */
 export type Answer = Generated | Embedded;
 
-interface PartialResult {
-  usage: Usage | null;
-  result: JobResult | null;
-}
-const NO_RESULT: PartialResult = { usage: null, result: null };
+const NO_ANSWER: PartialAnswer = { usage: null, result: null };
 
 export interface AttemptOutcome {
   end: AttemptEnd;
   answer: Answer | null;
   error: JobError | null;
+  /** How long the job waits before it goes back to its queue; absent: not at all. */
+  backOffMs?: number;
 }
 
 export interface AttemptOptions {
@@ -56,31 +55,32 @@ export interface AttemptOptions {
   stop: AbortController;
 }
 
-/** What happens to a job with the end of an attempt; `drop`: another attempt owns the job. */
-type Disposition = { commit: TerminalState } | { handBack: HandBackReason } | "drop";
+/** The job's end without an answer; its next attempt, from now on alone when it is made a suspect; nothing: another attempt owns it. */
+type Disposition = { commit: Exclude<TerminalState, "completed"> } | { handBack: HandBackOrder } | "drop";
 
-/** Why inference ended without a whole answer; each has one disposition. */
-type Interruption = StopReason | CrashVerdict | "refused";
+interface HandBackOrder {
+  because: HandBackReason;
+  makesSuspect?: boolean;
+  backOffMs?: number;
+}
 
-const DISPOSITIONS: Record<Interruption, Disposition> = {
+/** What happens to a job whose inference did not come to its end. A death of the engine is judged by `crashVerdict`. */
+const DISPOSITIONS: Record<StopReason | "refused" | "engine_down", Disposition> = {
   cancelled: { commit: "cancelled" },
   expired: { commit: "expired" },
-  parked: { handBack: "parked" },
-  draining: { handBack: "given_back" },
-  gap: { handBack: "given_back" },
-  lost: "drop",
-  bystander: { handBack: "given_back" },
-  again: { handBack: "crashed" },
-  suspect: { handBack: "suspected" },
-  culprit: { commit: "failed" },
   refused: { commit: "failed" },
+  parked: { handBack: { because: "parked" } },
+  draining: { handBack: { because: "given_back" } },
+  gap: { handBack: { because: "given_back" } },
+  engine_down: { handBack: { because: "given_back" } },
+  lost: "drop",
 };
 
-/** What an attempt came to before anything of its end is written. */
+/** What an attempt came to, before anything of its end is written. */
 type Ending =
   | { kind: "answered"; answer: Answer }
   /** `answer`: what the engine gave until then; null: nothing, or it died. */
-  | { kind: "interrupted"; by: Interruption; answer: Answer | null; error: JobError | null };
+  | { kind: "interrupted"; disposition: Disposition; answer: Answer | null; error: JobError | null };
 
 /**
  * One attempt at a claimed job, from its request to its commit. It resumes behind what earlier attempts have published.
@@ -93,11 +93,10 @@ export async function runAttempt(options: AttemptOptions): Promise<AttemptOutcom
   );
   const ending = await infer(options, publisher);
   if (ending.kind === "answered") return commitEnd(options, publisher, "completed", ending.answer, null);
-  const { answer, error } = ending;
-  const disposition = DISPOSITIONS[ending.by];
+  const { disposition, answer, error } = ending;
   if (disposition === "drop") return { end: "lost", answer, error: null };
-  if ("handBack" in disposition) return handBack(options, publisher, disposition.handBack, answer);
-  if (answer === null && error === null) return commitUnfinished(options, publisher, disposition.commit);
+  if ("handBack" in disposition) return handBack(options, publisher, disposition.handBack);
+  if (answer === null) return commitUnfinished(options, publisher, disposition.commit, error);
   return commitEnd(options, publisher, disposition.commit, answer, error);
 }
 
@@ -109,40 +108,70 @@ const STOP_AFTER: Record<Exclude<AppendReply, "ok">, StopReason> = {
 
 async function infer(options: AttemptOptions, publisher: EventPublisher): Promise<Ending> {
   const { redis, record, inference, traceparent, stop } = options;
-  const stopped = (answer: Answer | null): Ending => {
-    return { kind: "interrupted", by: stop.signal.reason as StopReason, answer, error: null };
+  const published = record.attempt === 1 ? [] : publishedChoices(await readPublished(redis, record.id));
+  const listener = {
+    deltas: (deltas: Parameters<EventPublisher["push"]>[0]) => publisher.push(deltas),
+    restarted: () => publisher.restart(),
   };
-  const published = record.attempt === 1 ? [] : await readPublished(redis, record.id);
+  const beganMs = performance.now();
   try {
-    const listener = {
-      deltas: (deltas: Parameters<EventPublisher["push"]>[0]) => publisher.push(deltas),
-      restarted: () => publisher.restart(),
-    };
     const answer = await inference.run({ record, published, traceparent }, listener, stop.signal);
-    if (answer === null) return { kind: "interrupted", by: "bystander", answer: null, error: null };
-    return isWhole(answer) ? { kind: "answered", answer } : stopped(answer);
+    if (answer === null) return interrupted(DISPOSITIONS.engine_down);
+    return isWhole(answer) ? { kind: "answered", answer } : interrupted(dispositionOf(stop.signal), answer);
   } catch (error) {
     if (error instanceof EngineDied || error instanceof PreparerDied) {
       const { reason } = stop.signal;
-      if (reason === "cancelled" || reason === "expired") return stopped(null);
-      const by = crashVerdict(record.id, record.crashes, deathOf(record.id, error));
-      return {
-        kind: "interrupted",
-        by,
-        answer: null,
-        error: by === "culprit" ? crashedTooOften(error.message) : null,
-      };
+      if (reason === "cancelled" || reason === "expired") return interrupted(dispositionOf(stop.signal));
+      return judgeDeath(options, publisher, published, error, performance.now() - beganMs);
     }
     // A request that was stopped while it still waited rejects with the reason of its stop.
-    if (stop.signal.aborted && error === stop.signal.reason) return stopped(null);
-    return { kind: "interrupted", by: "refused", answer: null, error: toJobError(error) };
+    if (stop.signal.aborted && error === stop.signal.reason) return interrupted(dispositionOf(stop.signal));
+    return interrupted(DISPOSITIONS.refused, null, toJobError(error));
   }
 }
 
+function interrupted(
+  disposition: Disposition,
+  answer: Answer | null = null,
+  error: JobError | null = null,
+): Ending {
+  return { kind: "interrupted", disposition, answer, error };
+}
+
+function dispositionOf(stopped: AbortSignal): Disposition {
+  return DISPOSITIONS[stopped.reason as StopReason];
+}
+
+async function judgeDeath(
+  { redis, record }: AttemptOptions,
+  publisher: EventPublisher,
+  before: readonly PublishedChoice[],
+  error: EngineDied | PreparerDied,
+  ranMs: number,
+): Promise<Ending> {
+  const { id, crashes, kills } = record;
+  const now = publishedChoices(await readPublished(redis, id, await publisher.finish([])));
+  const verdict = crashVerdict({
+    ...deathOf(id, error),
+    ranMs,
+    gotFurther: tokenCount(now) > tokenCount(before),
+    crashes,
+    kills,
+  });
+  if (verdict.kind === "hand_back") return interrupted({ handBack: verdict });
+  return interrupted({ commit: "failed" }, null, tooManyDeaths(verdict.after, error.message));
+}
+
 /** A preparer works on one request at a time: its death is laid to that one alone. */
-function deathOf(jobId: string, error: EngineDied | PreparerDied): Pick<EngineDied, "how" | "atWork"> {
-  if (error instanceof EngineDied) return error;
-  return { how: "crashed", atWork: new Set([jobId]) };
+function deathOf(
+  jobId: string,
+  error: EngineDied | PreparerDied,
+): Pick<SeenDeath, "how" | "oomKilled" | "wasAtWork" | "wasAlone"> {
+  if (error instanceof PreparerDied) {
+    return { how: error.how, oomKilled: error.oomKilled, wasAtWork: true, wasAlone: true };
+  }
+  const { how, oomKilled, atWork } = error;
+  return { how, oomKilled, wasAtWork: atWork.has(jobId), wasAlone: atWork.size === 1 };
 }
 
 /** Ends a job that is not run at all: it was cancelled while it waited, has crashed its engine too often, or is overdue. */
@@ -153,7 +182,8 @@ export function commitWithoutRunning(
   const publisher = new EventPublisher(redis, attemptOf(record), lastSeq, () => {});
   if (record.cancelRequested) return commitUnfinished(options, publisher, "cancelled");
   if (isOverdue(record)) return commitUnfinished(options, publisher, "expired");
-  return commitEnd(options, publisher, "failed", null, crashedTooOften("see the worker's log"));
+  const error = tooManyDeaths(reachedBound(record) ?? "crashes", "see the workers' logs");
+  return commitUnfinished(options, publisher, "failed", error);
 }
 
 async function commitEnd(
@@ -162,7 +192,7 @@ async function commitEnd(
   state: TerminalState,
   answer: Answer | null,
   error: JobError | null,
-  { usage, result }: PartialResult = answer ?? NO_RESULT,
+  { usage, result }: Pick<Answer, "usage" | "result"> | PartialAnswer = answer ?? NO_ANSWER,
 ): Promise<AttemptOutcome> {
   const finishReason = finishReasonOf(result);
   const end: TokenEvent = { type: "end", data: { status: state, usage, finish_reason: finishReason } };
@@ -181,53 +211,48 @@ async function handBackBehindGap(
   { redis, record }: Pick<AttemptOptions, "redis" | "record">,
   events: SequencedEvent[],
 ): Promise<AttemptOutcome> {
-  const said: HandBack = { because: "given_back", usage: null, result: null, events };
+  const said: HandBack = { because: "given_back", events };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
   return { end: record.suspectSinceMs === null ? "queued" : "suspect", answer: null, error: null };
 }
 
-/** Ends a job for which the engine gave no answer in the end: its result is what was published. */
+/** Ends a job for which the engine gave no whole answer: its result is what its stream holds. */
 async function commitUnfinished(
   options: Pick<AttemptOptions, "redis" | "record" | "retentionSeconds">,
   publisher: EventPublisher,
-  state: TerminalState,
+  state: Exclude<TerminalState, "completed">,
+  error: JobError | null = null,
 ): Promise<AttemptOutcome> {
-  return commitEnd(options, publisher, state, null, null, await publishedSoFar(options, publisher));
+  const { redis, record } = options;
+  const events = await readPublished(redis, record.id, await publisher.finish([]));
+  const answer = partialAnswer(events, slotsOf(record.request));
+  return commitEnd(options, publisher, state, null, error, answer);
 }
 
-/** With all that was generated, for the next attempt to resume behind it. `answer` null: the engine died, or never had the job. */
+/** The next attempt resumes behind all that this one has published. */
 async function handBack(
   options: AttemptOptions,
   publisher: EventPublisher,
-  because: HandBackReason,
-  answer: Answer | null,
+  { because, makesSuspect = false, backOffMs = 0 }: HandBackOrder,
 ): Promise<AttemptOutcome> {
   const { redis, record } = options;
-  const { usage, result } = answer ?? (await publishedSoFar(options, publisher));
-  const said = { because, usage, result, events: await publisher.finish([]) };
+  const said = { because, makesSuspect, events: await publisher.finish([]) };
   const { handedBack } = await handBackJob(redis, attemptOf(record), said, Date.now());
   if (!handedBack) return { end: "lost", answer: null, error: null };
   // A suspect stays one, whatever it is handed back for.
-  const isSuspect = because === "suspected" || record.suspectSinceMs !== null;
-  return { end: isSuspect ? "suspect" : "queued", answer: null, error: null };
+  const isSuspect = makesSuspect || record.suspectSinceMs !== null;
+  return { end: isSuspect ? "suspect" : "queued", answer: null, error: null, backOffMs };
 }
 
-/** What the stream holds, and what is about to be written to it. */
-async function publishedSoFar(
-  { redis, record }: Pick<AttemptOptions, "redis" | "record">,
-  publisher: EventPublisher,
-): Promise<PartialResult> {
-  return partialAnswer(await readPublished(redis, record.id, await publisher.finish([])));
-}
-
+/** The job's stream, and what is about to be written to it. */
 async function readPublished(
   redis: Redis,
   jobId: string,
   unwritten: SequencedEvent[] = [],
-): Promise<PublishedChoice[]> {
+): Promise<TokenEvent[]> {
   const written = await readEvents(redis, jobId, null);
-  return publishedChoices([...written, ...unwritten].map(({ event }) => event));
+  return [...written, ...unwritten].map(({ event }) => event);
 }
 
 function isWhole({ result }: Answer): boolean {
@@ -244,8 +269,7 @@ function attemptOf(record: JobRecord): Attempt {
   return { jobId: record.id, epoch: record.attempt };
 }
 
-function crashedTooOften(cause: string): JobError {
-  return toJobError(
-    new QuernError("engine_crashed", `the engine died ${MAX_CRASHES} times while it ran this job: ${cause}`),
-  );
+/** Tokens of all choices. */
+function tokenCount(choices: readonly PublishedChoice[]): number {
+  return choices.reduce((sum, { tokens, ended }) => sum + (ended?.completionTokens ?? tokens.length), 0);
 }

@@ -1,7 +1,7 @@
 import type { JobRecord } from "@quern/shared/contract/job";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import type { EntryOrder } from "../protocol/entry-order.ts";
-import type { PublishedChoice } from "../protocol/published-choice.ts";
 import type { EngineProcess, RequestListener } from "../supervise/engine-process.ts";
 import type { Preparation } from "../supervise/preparation.ts";
 

@@ -14,7 +14,7 @@ import type { Hold, PoolJob, SlotPool } from "../slots/slot-pool.ts";
 import type { EngineSupervisor } from "../supervise/engine-supervisor.ts";
 import type { Preparation } from "../supervise/preparation.ts";
 import { type AttemptEnd, type AttemptOutcome, commitWithoutRunning, runAttempt } from "./attempt.ts";
-import { MAX_CRASHES } from "./crash-verdict.ts";
+import { reachedBound } from "./crash-verdict.ts";
 import { isOverdue, stopAtDeadline } from "./deadline-timer.ts";
 import { Inference } from "./inference.ts";
 import { startAttemptSpans } from "./job-spans.ts";
@@ -48,6 +48,13 @@ export interface JobConsumerOptions {
   runningJobs: RunningJobs;
   events: WorkerEvents;
   measurements: JobMeasurements;
+}
+
+/** How an attempt ended; `gone` when nothing of the job is left. */
+interface AttemptReturn {
+  end: AttemptEnd | "gone";
+  /** How long the job waits before it goes back to its queue. */
+  backOffMs?: number;
 }
 
 /**
@@ -147,7 +154,7 @@ export class JobConsumer {
         await this.#admit(queue.name, lease);
       } catch (error) {
         events.redisError(error as Error);
-        await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
+        await this.#pause(RETRY_BROKEN_AFTER_MS);
       }
     }
   }
@@ -182,30 +189,34 @@ export class JobConsumer {
     const { pool } = this.#options;
     const lost = () => stop.abort("lost" satisfies StopReason);
     lease.lost.addEventListener("abort", lost, { once: true });
-    const end = await this.#attempt(job, stop).catch((error: Error) => this.#broke(job.id, error));
+    const { end, backOffMs = 0 } = await this.#attempt(job, stop).catch(async (error: Error) => ({
+      end: await this.#broke(job.id, error),
+      backOffMs: 0,
+    }));
     this.#change(() => {
       pool.allowAhead(this.#ahead.jobs);
       pool.leave(job);
     });
+    // The slot is free meanwhile, and the lease is kept: a worker that dies now loses nothing.
+    if (backOffMs > 0) await this.#pause(backOffMs);
     if (end === "suspect" && job.queue !== "suspects") await this.#moveToSuspects(lease);
     else if (end === "queued" || end === "suspect") await lease.handBack();
     else await lease.end();
   }
 
-  /** How the attempt ended; `gone` when nothing of the job is left. */
-  async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptEnd | "gone"> {
+  async #attempt(job: PoolJob, stop: AbortController): Promise<AttemptReturn> {
     const { redis, workerId, engines, retentionSeconds } = this.#options;
-    if (engines.current === null) return "queued";
+    if (engines.current === null) return { end: "queued" };
 
     const company = job.queue === "suspects" ? "alone" : "shared";
     const claim = await claimJob(redis, job.id, Date.now(), { workerId, company });
-    if (claim.kind === "gone" || claim.kind === "suspect") return claim.kind;
-    if (claim.kind === "ended") return claim.state as AttemptEnd;
-    if (claim.kind === "overdue") return this.#expire(job.id);
+    if (claim.kind === "gone" || claim.kind === "suspect") return { end: claim.kind };
+    if (claim.kind === "ended") return { end: claim.state as AttemptEnd };
+    if (claim.kind === "overdue") return { end: await this.#expire(job.id) };
     if (claim.kind === "unreadable") {
       const end = await endUnreadable(redis, job.id, claim, retentionSeconds);
       await this.#broke(job.id, claim.fault);
-      return end;
+      return { end };
     }
     return this.#attemptClaimed(job, claim, stop);
   }
@@ -214,7 +225,7 @@ export class JobConsumer {
     job: PoolJob,
     { record, lastSeq }: Extract<Claim, { kind: "claimed" }>,
     stop: AbortController,
-  ): Promise<AttemptEnd> {
+  ): Promise<AttemptOutcome> {
     const { redis, retentionSeconds, events, measurements } = this.#options;
     const measured = measurements.begin(record, this.#load());
     const spans = startAttemptSpans(record, Date.now());
@@ -233,7 +244,7 @@ export class JobConsumer {
       stop,
     };
     using _deadline = stopAtDeadline(record, stop);
-    const unrunnable = record.cancelRequested || record.crashes >= MAX_CRASHES || isOverdue(record);
+    const unrunnable = record.cancelRequested || reachedBound(record) !== null || isOverdue(record);
     let outcome: AttemptOutcome;
     try {
       outcome = unrunnable ? await commitWithoutRunning(attempt) : await runAttempt(attempt);
@@ -244,7 +255,7 @@ export class JobConsumer {
     }
     await this.#settle(record, outcome);
     ended(outcome);
-    return outcome.end;
+    return outcome;
   }
 
   async #settle(record: JobRecord, { end, answer }: AttemptOutcome): Promise<void> {
@@ -317,8 +328,13 @@ export class JobConsumer {
   /** Redis refused a write (out of memory, read-only replica), or a bug. The job is kept, and tried again. */
   async #broke(jobId: string, error: Error): Promise<"queued"> {
     this.#options.events.attemptBroke(jobId, error);
-    await sleep(RETRY_BROKEN_AFTER_MS, undefined, { signal: this.#draining.signal }).catch(() => {});
+    await this.#pause(RETRY_BROKEN_AFTER_MS);
     return "queued";
+  }
+
+  /** Ends early when the worker drains. */
+  async #pause(delayMs: number): Promise<void> {
+    await sleep(delayMs, undefined, { signal: this.#draining.signal }).catch(() => {});
   }
 
   /** Whatever changes the pool wakes the loops that wait for room. */

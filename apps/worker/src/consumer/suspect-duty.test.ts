@@ -51,7 +51,12 @@ test("of the busy workers one makes room, and goes on when the suspect is gone",
   const job = newJob();
   await createJob(redis, job);
   await claimJob(redis, job.id, 1_000);
-  await handBackJob(redis, { jobId: job.id, epoch: 1 }, { ...handBack, because: "suspected" }, 2_000);
+  await handBackJob(
+    redis,
+    { jobId: job.id, epoch: 1 },
+    { ...handBack, because: "crashed", makesSuspect: true },
+    2_000,
+  );
   await suspects.add(job.id);
   expect(await suspects.waitedMs()).toBeLessThan(60_000);
 

@@ -1,3 +1,4 @@
+import { type PublishedChoice, publishedChoices } from "@quern/shared/contract/published-choice";
 import type { Delta } from "../protocol/delta.ts";
 import type { Engine, OpenEngine } from "../protocol/engine.ts";
 import type {
@@ -10,7 +11,6 @@ import type {
 import type { EngineOptions } from "../protocol/engine-options.ts";
 import type { Occupancy } from "../protocol/entry-order.ts";
 import type { PreparedEmbedding, PreparedGeneration } from "../protocol/prepared-request.ts";
-import { type PublishedChoice, publishedChoices } from "../protocol/published-choice.ts";
 import { encodeTokens } from "../protocol/token-ids.ts";
 
 /** A request in an engine under test. */

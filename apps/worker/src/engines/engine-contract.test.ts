@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nothingPublished, publishedChoices } from "@quern/shared/contract/published-choice";
 import { writeRandomModel } from "@quern/testing/gguf/random-model";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { engineOptions } from "../model-options.fixture.ts";
@@ -8,7 +9,6 @@ import type { Delta } from "../protocol/delta.ts";
 import type { OpenEngine } from "../protocol/engine.ts";
 import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import type { EngineOptions } from "../protocol/engine-options.ts";
-import { nothingPublished, publishedChoices } from "../protocol/published-choice.ts";
 import { encodeTokens } from "../protocol/token-ids.ts";
 import { ContractEngine } from "./engine-contract.fixture.ts";
 import { openLlamaEngine } from "./llama/llama-engine.ts";

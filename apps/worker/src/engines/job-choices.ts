@@ -1,7 +1,7 @@
 import type { GeneratedChoice } from "@quern/shared/contract/generation";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import type { Delta } from "../protocol/delta.ts";
 import type { Generated, GenerationEvent, GenerationTimings } from "../protocol/engine-messages.ts";
-import type { PublishedChoice } from "../protocol/published-choice.ts";
 
 /** One choice of a job, as an engine's loop generates it. */
 export interface JobChoice {

@@ -1,11 +1,11 @@
 import type { EmbeddingResult } from "@quern/shared/contract/embedding";
 import type { GenerationResult, Usage } from "@quern/shared/contract/generation";
 import type { JobError } from "@quern/shared/contract/job";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import type { Delta } from "./delta.ts";
 import type { EngineOptions, LoadedModelFacts } from "./engine-options.ts";
 import type { EntryOrder, Occupancy } from "./entry-order.ts";
 import type { PreparedEmbedding, PreparedGeneration } from "./prepared-request.ts";
-import type { PublishedChoice } from "./published-choice.ts";
 
 /** What a worker and its engine child say to each other over IPC. Both come from one checkout: no versions, no checks. */
 

@@ -12,8 +12,10 @@ import type {
 import type { EngineOptions, LoadedModelFacts } from "../protocol/engine-options.ts";
 import type { Occupancy } from "../protocol/entry-order.ts";
 import { type ChildExit, forkChild, type OwnedChild } from "./child.ts";
+import { type EngineEnd, engineEndOf } from "./engine-end.ts";
 import { fromJobError } from "./job-faults.ts";
 import { explainLoadDeath } from "./load-death.ts";
+import { OomWatch } from "./oom-kills.ts";
 import { CHECK_INTERVAL_MS, DEFAULT_STEP_TIMEOUT_MS, Watchdog, type WorkKind } from "./watchdog.ts";
 
 const ENGINE_MAINS = {
@@ -44,23 +46,25 @@ export const DEFAULT_CHILD: ChildSettings = {
   stepTimeoutMs: DEFAULT_STEP_TIMEOUT_MS,
 };
 
-/**
- * How a child ended: `killed` from outside (SIGKILL: an operator, or the system for want of memory), `hung` and killed by
- * the watchdog, or `crashed` by itself.
- */
-export type EngineEnd = "killed" | "crashed" | "hung";
-
 /** The child died under this request. What it gave so far is published; the request may be tried again. */
 export class EngineDied extends Error {
   override name = "EngineDied";
   readonly how: EngineEnd;
   /** The requests that it may have died of. The others waited for a slot. */
   readonly atWork: ReadonlySet<string>;
+  /** Whether the kernel's OOM killer has killed anything while the child lived, where that can be read. */
+  readonly oomKilled: boolean;
 
-  constructor(message: string, how: EngineEnd = "crashed", atWork: Iterable<string> = []) {
+  constructor(
+    message: string,
+    how: EngineEnd = "crashed",
+    atWork: Iterable<string> = [],
+    oomKilled: boolean = false,
+  ) {
     super(message);
     this.how = how;
     this.atWork = new Set(atWork);
+    this.oomKilled = oomKilled;
   }
 }
 
@@ -92,6 +96,7 @@ export class EngineProcess {
   readonly exited: Promise<string | null>;
   readonly #child: OwnedChild<EngineCommand, EngineReport>;
   readonly #watchdog: Watchdog;
+  readonly #oomWatch = new OomWatch();
   readonly #watch: NodeJS.Timeout;
   readonly #requests = new Map<string, PendingRequest>();
   #occupancy: Occupancy = { slots: [], waiting: [] };
@@ -147,9 +152,9 @@ export class EngineProcess {
     this.exited = child.exited.then((exit) => {
       clearInterval(this.#watch);
       const death = this.#describe(exit);
-      this.#rejectAll(
-        new EngineDied(death ?? "the engine was closed", this.#howItEnded(exit), this.#atWork()),
-      );
+      const how = this.#hang === null ? engineEndOf(death) : "hung";
+      const message = death ?? "the engine was closed";
+      this.#rejectAll(new EngineDied(message, how, this.#atWork(), this.#oomWatch.hasKilled()));
       return death;
     });
   }
@@ -246,11 +251,6 @@ export class EngineProcess {
   #describe({ code, description }: ChildExit): string | null {
     if (this.#hang !== null) return `it hung and was killed: ${this.#hang}`;
     return code === 0 ? null : description;
-  }
-
-  #howItEnded({ signal }: ChildExit): EngineEnd {
-    if (this.#hang !== null) return "hung";
-    return signal === "SIGKILL" ? "killed" : "crashed";
   }
 
   /**

@@ -6,7 +6,9 @@ import type {
   VocabularyFacts,
 } from "../protocol/prepare-messages.ts";
 import { forkChild, type OwnedChild } from "./child.ts";
+import { type EngineEnd, engineEndOf } from "./engine-end.ts";
 import { fromJobError } from "./job-faults.ts";
+import { OomWatch } from "./oom-kills.ts";
 
 const PREPARER_MAIN = new URL("../prepare/main.ts", import.meta.url);
 
@@ -20,6 +22,14 @@ type Outcome = Extract<PrepareReport, { type: "prepared" | "counted" }>;
 /** The preparer child died, or hung and was killed, while it worked on this request and on no other. */
 export class PreparerDied extends Error {
   override name = "PreparerDied";
+  readonly how: EngineEnd;
+  readonly oomKilled: boolean;
+
+  constructor(message: string, how: EngineEnd, oomKilled: boolean) {
+    super(message);
+    this.how = how;
+    this.oomKilled = oomKilled;
+  }
 }
 
 interface Waiting {
@@ -31,6 +41,7 @@ interface Waiting {
 
 interface Preparer {
   child: OwnedChild<PrepareCommand, PrepareReport>;
+  oomWatch: OomWatch;
   facts: VocabularyFacts;
 }
 
@@ -57,8 +68,7 @@ export class PreparationLane implements AsyncDisposable {
 
   /** Loads the vocabulary ahead of the first request. @throws QuernError when it can't be loaded. */
   async start(signal: AbortSignal): Promise<VocabularyFacts> {
-    this.#preparer = await startPreparer(this.#options, signal);
-    return this.#preparer.facts;
+    return (await this.#startPreparer(signal)).facts;
   }
 
   /** @throws QuernError when the request is refused; PreparerDied; the reason of `signal`'s abort. */
@@ -98,19 +108,36 @@ export class PreparationLane implements AsyncDisposable {
 
   async #do(work: Work): Promise<Outcome> {
     this.#closing.signal.throwIfAborted();
-    this.#preparer ??= await startPreparer(this.#options, this.#closing.signal);
-    const { child } = this.#preparer;
-    const timer = setTimeout(child.kill, WORK_TIMEOUT_MS);
+    const { child, oomWatch } = this.#preparer ?? (await this.#startPreparer(this.#closing.signal));
+    let hangs = false;
+    const timer = setTimeout(() => {
+      hangs = true;
+      child.kill();
+    }, WORK_TIMEOUT_MS);
     try {
-      const report = nextReport(child);
+      const report = Promise.race([child.next(), child.exited]);
       child.send(work);
-      return await report;
-    } catch (error) {
-      if (error instanceof PreparerDied) this.#preparer = null;
-      throw error;
+      const end = await report;
+      if ("type" in end) return outcomeOf(end);
+      const how = hangs ? "hung" : engineEndOf(end.description);
+      throw new PreparerDied(
+        `its preparer died of this request: ${end.description}`,
+        how,
+        oomWatch.hasKilled(),
+      );
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  async #startPreparer(signal: AbortSignal): Promise<Preparer> {
+    const preparer = await startPreparer(this.#options, signal);
+    this.#preparer = preparer;
+    // Also when it dies with nothing to do: the next request is not to blame.
+    void preparer.child.exited.then(() => {
+      if (this.#preparer === preparer) this.#preparer = null;
+    });
+    return preparer;
   }
 
   #closeWhenIdle(): void {
@@ -137,7 +164,7 @@ async function startPreparer(options: PreparerOptions, signal: AbortSignal): Pro
         `the process that prepares prompts for ${options.modelPath} died while it loaded: ${report}`,
       );
     }
-    if (report.type === "loaded") return { child, facts: report.facts };
+    if (report.type === "loaded") return { child, oomWatch: new OomWatch(), facts: report.facts };
     throw report.type === "load_failed" ? fromJobError(report.error) : new Error(`unexpected ${report.type}`);
   } catch (error) {
     child.kill();
@@ -149,10 +176,8 @@ async function startPreparer(options: PreparerOptions, signal: AbortSignal): Pro
   }
 }
 
-/** @throws QuernError when the request is refused, PreparerDied. */
-async function nextReport(child: Preparer["child"]): Promise<Outcome> {
-  const report = await Promise.race([child.next(), child.exited]);
-  if (!("type" in report)) throw new PreparerDied(`the preparer died of this request: ${report.description}`);
+/** @throws QuernError when the request is refused. */
+function outcomeOf(report: PrepareReport): Outcome {
   if (report.type === "refused") throw fromJobError(report.error);
   if (report.type === "prepared" || report.type === "counted") return report;
   throw new Error(`a preparer reported ${report.type} instead of an outcome`);

@@ -12,6 +12,7 @@ export function jobRecord(changes: Partial<JobRecord> = {}): JobRecord {
     state: "queued",
     attempt: 0,
     crashes: 0,
+    kills: 0,
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,

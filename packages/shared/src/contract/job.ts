@@ -74,8 +74,10 @@ export const jobRecordSchema = z.object({
   state: jobStateSchema,
   /** How many times a worker began it; the number of the current attempt is the fencing epoch. */
   attempt: z.int().nonnegative(),
-  /** How many of its attempts ended in the death of their engine. */
+  /** How many of its attempts ended in the death of their engine by itself. */
   crashes: z.int().nonnegative(),
+  /** How many of its attempts in a row got no further before their engine or their worker was killed from outside. */
+  kills: z.int().nonnegative().default(0),
   /** How many of its attempts were lost with their worker: another one took the job over. */
   lostAttempts: z.int().nonnegative().default(0),
   /** How often it had to leave its slot to an interactive job. */
@@ -117,7 +119,7 @@ export const jobRecordSchema = z.object({
   idempotencyKeyHash: z.string().nullable().default(null),
   /** null: it was submitted by itself. Its id says which line of which batch it is (`line-job.ts`). */
   line: batchLineSchema.nullable().default(null),
-  /** Of a job that waits for another attempt: what it has said so far, should it end before that. */
+  /** Of a job that has ended. One that ended without an answer of its own has what it had published (`partial-answer.ts`). */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),

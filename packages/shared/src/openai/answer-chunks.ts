@@ -21,6 +21,8 @@ export interface ChunkForm<Choice, Name extends string> {
   id: (jobId: string) => string;
   /** What a choice begins with, before it has said anything. */
   opening: (index: number) => Choice[];
+  /** A choice that has nothing to say. */
+  empty: (index: number) => Choice;
   part: (index: number, part: NewPart) => Choice;
 }
 
@@ -29,6 +31,8 @@ export interface AnswerChunksOptions {
   model: string;
   createdAtMs: number;
   includeUsage: boolean;
+  /** How many choices the job was asked for. */
+  choices: number;
 }
 
 /**
@@ -39,6 +43,8 @@ export class AnswerChunks<Choice, Name extends string> {
   readonly #form: ChunkForm<Choice, Name>;
   readonly #options: AnswerChunksOptions;
   readonly #choices = new Map<number, SentChoice>();
+  /** The choices that any chunk was about. */
+  readonly #told = new Set<number>();
 
   constructor(form: ChunkForm<Choice, Name>, options: AnswerChunksOptions) {
     this.#form = form;
@@ -46,7 +52,8 @@ export class AnswerChunks<Choice, Name extends string> {
   }
 
   /**
-   * `error` and an unsuccessful `end` have no chunk: the caller tells of them in its own way.
+   * Tells no failure: of `error` and an unsuccessful `end` the caller tells in its own way. An unsuccessful `end` completes
+   * the choices of a job that had begun: each that has no chunk yet gets an empty one.
    * @throws QuernError `stream_diverged` when a new attempt says something else than was sent.
    */
   next(event: TokenEvent): AnswerChunk<Choice, Name>[] {
@@ -65,7 +72,7 @@ export class AnswerChunks<Choice, Name extends string> {
         return [];
       case "end": {
         const { status, finish_reason: finishReason, usage } = event.data;
-        if (status !== "completed") return [];
+        if (status !== "completed") return this.#emptyOnes();
         for (const choice of this.#choices.values()) choice.assertAllRepeated();
         const { choice, chunks } = this.#opened(0);
         const last = [...chunks, ...this.#chunks(0, choice.end(finishReason))];
@@ -80,11 +87,27 @@ export class AnswerChunks<Choice, Name extends string> {
     if (known !== undefined) return { choice: known, chunks: [] };
     const choice = new SentChoice();
     this.#choices.set(index, choice);
-    return { choice, chunks: this.#form.opening(index).map((opening) => this.#chunk([opening])) };
+    return { choice, chunks: this.#chunksOf(index, this.#form.opening(index)) };
+  }
+
+  #emptyOnes(): AnswerChunk<Choice, Name>[] {
+    if (this.#choices.size === 0) return [];
+    const untold = Array.from({ length: this.#options.choices }, (_, at) => at).filter(
+      (index) => !this.#told.has(index),
+    );
+    return untold.flatMap((index) => this.#chunksOf(index, [this.#form.empty(index)]));
   }
 
   #chunks(index: number, parts: NewPart[]): AnswerChunk<Choice, Name>[] {
-    return parts.map((part) => this.#chunk([this.#form.part(index, part)]));
+    return this.#chunksOf(
+      index,
+      parts.map((part) => this.#form.part(index, part)),
+    );
+  }
+
+  #chunksOf(index: number, choices: Choice[]): AnswerChunk<Choice, Name>[] {
+    if (choices.length > 0) this.#told.add(index);
+    return choices.map((choice) => this.#chunk([choice]));
   }
 
   #chunk(choices: Choice[]): AnswerChunk<Choice, Name> {

@@ -42,6 +42,7 @@ function choicesOf(events: TokenEvent[]): ChatChunk["choices"] {
     model: "m",
     class: "interactive",
     createdAtMs: 5_000,
+    choices: 3,
     includeUsage: false,
   });
   return events.flatMap((event) => chunks.next(event)).flatMap(({ choices }) => choices);
@@ -57,6 +58,7 @@ test("the role first, then what comes, then why it ended", () => {
     model: "m",
     class: "interactive",
     createdAtMs: 5_400,
+    choices: 1,
     includeUsage: true,
   });
   const made = [start, reasoning("Hm"), text("Yes"), end].flatMap((event) => chunks.next(event));
@@ -124,15 +126,26 @@ test("a delta that cuts a character in two says it once after a restart too", ()
   expect(deltas.map((delta) => (delta as { content?: string }).content ?? "").join("")).toBe("a𝄞b");
 });
 
-test("a stream joined at a restart begins with the role; a cancelled one ends without a word", () => {
-  const cancelled: TokenEvent = {
-    type: "end",
-    data: { status: "cancelled", usage: null, finish_reason: null },
-  };
-  expect(deltasOf([restart, text("a"), cancelled])).toEqual([
-    { role: "assistant", content: "" },
-    { content: "a" },
-  ]);
+test("a stream joined at a restart begins with the role", () => {
+  expect(deltasOf([restart, text("a")])).toEqual([{ role: "assistant", content: "" }, { content: "a" }]);
+});
+
+test.each(["cancelled", "expired", "failed"] as const)(
+  "a stream that ends %s has every choice, those that said nothing with their role alone",
+  (status) => {
+    const cutOff: TokenEvent = { type: "end", data: { status, usage: null, finish_reason: null } };
+    expect(choicesOf([start, other(1, { text: "Two" }), cutOff])).toMatchObject([
+      { index: 0, delta: { role: "assistant", content: "" }, finish_reason: null },
+      { index: 1, delta: { role: "assistant", content: "" }, finish_reason: null },
+      { index: 1, delta: { content: "Two" }, finish_reason: null },
+      { index: 2, delta: { role: "assistant", content: "" }, finish_reason: null },
+    ]);
+  },
+);
+
+test("a job that never began has no choices", () => {
+  const data = { status: "cancelled" as const, usage: null, finish_reason: null };
+  expect(choicesOf([{ type: "end", data }])).toEqual([]);
 });
 
 test("OpenAI's own types take every chunk", () => {
@@ -141,6 +154,7 @@ test("OpenAI's own types take every chunk", () => {
     model: "m",
     class: "interactive",
     createdAtMs: 5_400,
+    choices: 1,
     includeUsage: true,
   });
   const made = [start, text("Yes"), call("a"), end].flatMap((event) => chunks.next(event));

@@ -24,7 +24,8 @@ export function chatChunks(
     head: { service_tier: tierOfClass(options.class) },
     id: chatCompletionId,
     // A choice's first chunk says whose words they are.
-    opening: (index) => [choiceOf(index, { role: "assistant", content: "" })],
+    opening: (index) => [emptyChoice(index)],
+    empty: emptyChoice,
     part: toChoice,
   };
   return new AnswerChunks(form, options);
@@ -43,6 +44,10 @@ function toChoice(index: number, part: NewPart): ChatChunkChoice {
     case "end":
       return { ...choiceOf(index, {}), finish_reason: part.finishReason };
   }
+}
+
+function emptyChoice(index: number): ChatChunkChoice {
+  return choiceOf(index, { role: "assistant", content: "" });
 }
 
 function choiceOf(index: number, delta: object): ChatChunkChoice {

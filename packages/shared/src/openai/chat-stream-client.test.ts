@@ -52,6 +52,7 @@ async function clientOf(...jobs: TokenEvent[][]): Promise<{ client: OpenAI; bodi
       model: "m",
       class: "interactive",
       createdAtMs: 5_000,
+      choices: 1,
       includeUsage: true,
     });
     const said = (jobs.shift() ?? []).flatMap((event) => chunks.next(event));

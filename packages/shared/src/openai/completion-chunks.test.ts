@@ -41,7 +41,13 @@ const LOGPROBS = {
 };
 
 function chunksOf(events: TokenEvent[], includeUsage = false) {
-  const chunks = completionChunks({ jobId: "job_1", model: "m", createdAtMs: 5_400, includeUsage });
+  const chunks = completionChunks({
+    jobId: "job_1",
+    model: "m",
+    createdAtMs: 5_400,
+    includeUsage,
+    choices: 2,
+  });
   return events.flatMap((event) => chunks.next(event));
 }
 
@@ -92,6 +98,19 @@ test("a stream is text from its first chunk on, with the usage last", () => {
   for (const { id, object, created } of chunks) {
     expect({ id, object, created }).toEqual({ id: "cmpl-1", object: "text_completion", created: 5 });
   }
+});
+
+test("a stream that was cut off has every choice, those that said nothing with an empty text", () => {
+  const cutOff: TokenEvent = { type: "end", data: { status: "expired", usage: null, finish_reason: null } };
+  const empty = { text: "", logprobs: null, finish_reason: null };
+  expect(chunksOf([start, delta("a"), cutOff]).flatMap(({ choices }) => choices)).toEqual([
+    { ...empty, index: 0, text: "a" },
+    { ...empty, index: 1 },
+  ]);
+  expect(chunksOf([start, cutOff]).flatMap(({ choices }) => choices)).toEqual([
+    { ...empty, index: 0 },
+    { ...empty, index: 1 },
+  ]);
 });
 
 test("offsets go on from chunk to chunk, also over a restart", () => {

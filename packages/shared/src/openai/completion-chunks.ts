@@ -15,6 +15,7 @@ export function completionChunks(options: AnswerChunksOptions): AnswerChunks<Tex
         trails.set(index, new CompletionLogprobTrail());
         return [];
       },
+      empty: emptyChoice,
       part: (index, part) => toChoice(index, part, trails.get(index)),
     },
     options,
@@ -22,9 +23,13 @@ export function completionChunks(options: AnswerChunksOptions): AnswerChunks<Tex
 }
 
 function toChoice(index: number, part: NewPart, trail: CompletionLogprobTrail | undefined): TextChoice {
-  const choice = { index, text: "", logprobs: null, finish_reason: null };
+  const choice = emptyChoice(index);
   if (part.kind === "end") return { ...choice, finish_reason: part.finishReason };
   if (part.kind !== "text") return choice;
   const logprobs = part.logprobs.length === 0 ? null : (trail?.next(part.logprobs) ?? null);
   return { ...choice, text: part.text, logprobs };
+}
+
+function emptyChoice(index: number): TextChoice {
+  return { index, text: "", logprobs: null, finish_reason: null };
 }

@@ -11,6 +11,8 @@ const record = jobRecord({
 });
 const usage = { promptTokens: 3, completionTokens: 2, reasoningTokens: 1, cachedTokens: 0 };
 
+const EMPTY = { text: "", reasoning: "", toolCalls: [], finishReason: null, logprobs: null };
+
 test("a queued job has a place in its queue and no answer", () => {
   const times = {
     startAtMs: { p50: 2_500, p90: 3_000 },
@@ -65,7 +67,22 @@ test("a completed job's response is what the endpoint would have answered", () =
   });
 });
 
-test("a failure of the caller's is a response, one of ours is not; both are errors", () => {
+test("a failure of ours shows what the job had said, one of the caller's its error", () => {
+  const failed = (code: string) => {
+    const error = { code, message: "why", param: null };
+    const result = { ...EMPTY, text: "One", alternatives: [EMPTY] };
+    const usage = { promptTokens: 5, completionTokens: 2, reasoningTokens: 0, cachedTokens: 0 };
+    return toJobObject({ ...record, state: "failed", error, result, usage }, null);
+  };
+  const choices = [{ message: { content: "One" } }, { message: { content: "" }, finish_reason: null }];
+  expect(failed("engine_crashed")).toMatchObject({
+    error: { code: "engine_crashed" },
+    response: { status_code: 200, body: { choices } },
+  });
+  expect(failed("context_length_exceeded")).toMatchObject({ response: { status_code: 400 } });
+});
+
+test("a failure of the caller's is a response, one of ours without an answer is not; both are errors", () => {
   const failed = (code: string) =>
     toJobObject({ ...record, state: "failed", error: { code, message: "why", param: "messages" } }, null);
   expect(failed("context_length_exceeded")).toMatchObject({

@@ -93,19 +93,20 @@ export function toJobObject(
 }
 
 /**
- * The partial answer of a job that was cancelled or has expired counts as one. Of the failures only the caller's own are
- * a response, as in a batch's output; what went wrong on our side is none.
+ * A failure of the caller's own is an error body, as in a batch's output. Any other end shows what the job has said: a
+ * job that was cancelled, has expired or has failed on our side may have a partial answer. null: it has none.
  */
 function responseOf(record: JobSummary): JobResponse | null {
   const { id, error } = record;
+  if (error !== null && httpStatusOf(error.code) < 500) {
+    return {
+      status_code: httpStatusOf(error.code),
+      request_id: id,
+      body: toErrorBody({ code: error.code, ...inWordsOf(record.endpoint, error) }),
+    };
+  }
   const body = toEndpointResponse(record);
-  if (body !== null) return { status_code: 200, request_id: id, body };
-  if (error === null || httpStatusOf(error.code) >= 500) return null;
-  return {
-    status_code: httpStatusOf(error.code),
-    request_id: id,
-    body: toErrorBody({ code: error.code, ...inWordsOf(record.endpoint, error) }),
-  };
+  return body === null ? null : { status_code: 200, request_id: id, body };
 }
 
 function quantilesOf(times: Quantiles | null): Quantiles | null {

@@ -30,6 +30,7 @@ test("every chunk of a chat reports the tier that was used", () => {
     model: "m",
     class: "batch",
     createdAtMs: 0,
+    choices: 1,
     includeUsage: false,
   });
   const made = chunks.next({ type: "start", data: { attempt: 1 } });

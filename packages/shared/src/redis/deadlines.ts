@@ -3,6 +3,7 @@ import type { JobClass, NewJob } from "../contract/job.ts";
 import { DEADLINES_KEY } from "../contract/names.ts";
 import { keysOfEnd } from "./line-keys.ts";
 import { loadScript, runScript } from "./script.ts";
+import { endUnanswered } from "./unanswered-end.ts";
 
 /**
  * Deadlines are judged by one clock, Redis' own (TIME): gateways, workers and schedulers may have clocks of their own
@@ -47,13 +48,18 @@ export type Expiry =
   /** Nothing changed: only its worker may end a running job, and before its deadline nobody. */
   | { kind: "gone" | "ended" | "running" | "early" };
 
-/** Ends a queued job whose deadline has passed: state and `end` event become visible together. */
+/**
+ * Ends a queued job whose deadline has passed: state and `end` event become visible together. One that has published
+ * something keeps it as its answer.
+ */
 export async function expireQueuedJob(
   redis: Redis,
   id: string,
   options: { retentionSeconds: number },
 ): Promise<Expiry> {
-  const reply = await runScript(redis, EXPIRE, keysOfEnd(id), [options.retentionSeconds]);
+  const reply = await endUnanswered(redis, id, (answer) =>
+    runScript(redis, EXPIRE, keysOfEnd(id), [options.retentionSeconds, ...answer]),
+  );
   const [kind, tenant = "", model = "", jobClass] = reply as [Expiry["kind"], string?, string?, JobClass?];
   if (kind !== "expired") return { kind };
   await redis.zrem(DEADLINES_KEY, id);

@@ -26,7 +26,7 @@ const JSON_FIELDS = [
   "line",
 ] as const;
 /** Absent: what the schema says. */
-const COUNTER_FIELDS = ["lostAttempts", "parks", "slots"] as const;
+const COUNTER_FIELDS = ["kills", "lostAttempts", "parks", "slots"] as const;
 const NUMBER_FIELDS = [
   "attempt",
   "crashes",

@@ -66,6 +66,7 @@ test("a created job is read as it was submitted, and is there once", async () =>
   expect(await readJob(redis, job.id)).toEqual({
     ...job,
     state: "queued",
+    kills: 0,
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,
@@ -226,9 +227,9 @@ test("nothing is written behind a gap: the job goes back, and on from what Redis
   expect(await appendEvents(redis, attempt, behind, 3_100)).toBe("gap");
   const end = completed([...behind, { seq: 6, event: endEvent }]);
   expect(await commitJob(redis, attempt, end, 3_200)).toBe("gap");
-  const said = { because: "given_back" as const, usage, result, events: behind };
+  const said = { because: "given_back" as const, events: behind };
   expect(await handBackJob(redis, attempt, said, 3_300)).toEqual({ handedBack: true });
-  expect(await readJob(redis, jobId)).toMatchObject({ state: "queued", result: null, usage: null });
+  expect(await readJob(redis, jobId)).toMatchObject({ state: "queued" });
   expect(await idsOf(jobId)).toEqual(["1-1", "1-2"]);
   expect(await claimJob(redis, jobId, 4_000)).toMatchObject({ kind: "claimed", lastSeq: 2 });
 });
@@ -321,13 +322,14 @@ test("a failed job has its error; a hand-back counts crashes only when an engine
   });
 });
 
-test("of an attempt that is given up stays what the job has said, also where nobody can read it", async () => {
+test("an attempt is given up once, and its events stay, also where nobody can read the record", async () => {
   const attempt = await claimed();
-  await redis.hset(jobKey(attempt.jobId), "usage", '{"some":"usage"}', "result", "[");
+  await appendEvents(redis, attempt, [{ seq: 2, event: text("One") }], 2_500);
+  await redis.hset(jobKey(attempt.jobId), "request", "[");
   expect(await giveUpAttempt(redis, attempt, "given_back", 3_000)).toEqual({ handedBack: true });
   expect(await giveUpAttempt(redis, attempt, "given_back", 3_000)).toEqual({ handedBack: false });
-  const kept = await redis.hmget(jobKey(attempt.jobId), "state", "usage", "result");
-  expect(kept).toEqual(["queued", '{"some":"usage"}', "["]);
+  expect(await redis.hget(jobKey(attempt.jobId), "state")).toBe("queued");
+  expect(await idsOf(attempt.jobId)).toEqual(["1-1", "1-2"]);
 });
 
 test("a cancelled queued job ends at once with one end event", async () => {

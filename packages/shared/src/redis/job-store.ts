@@ -10,6 +10,7 @@ import { newJobFields, parseJobRecord } from "./job-fields.ts";
 import { keysOfEnd } from "./line-keys.ts";
 import { pairsOf } from "./replies.ts";
 import { loadScript, runScript } from "./script.ts";
+import { endUnanswered } from "./unanswered-end.ts";
 
 const CREATE = loadScript("create_job.lua");
 const CONFIRM = loadScript("confirm_job.lua");
@@ -73,7 +74,10 @@ export type Claim =
   | { kind: "suspect" }
   | { kind: "gone" };
 
-/** Attempts that were lost with their workers, after which a job may be the reason. */
+/**
+ * A job whose attempt is lost with its worker may be the reason from the second kill in a row on. Each loss costs a lease,
+ * so fewer are waited for than kills of engines.
+ */
 export const SUSPECT_AFTER_LOST_ATTEMPTS = 2;
 
 export interface Claimant {
@@ -189,54 +193,61 @@ export async function commitJob(
   return reply as "committed" | "gone" | "gap" | JobState;
 }
 
-/** `given_back`: nobody's fault. `suspected`: its engine died, and it runs alone from now on. */
-export type HandBackReason = "given_back" | "parked" | "crashed" | "suspected";
+/**
+ * `given_back`: nobody's fault. `crashed`, `killed`: its engine died by itself, or from outside. `killed_further`: from outside
+ * after the job had got further, so that its row of kills is over.
+ */
+export type HandBackReason = "given_back" | "parked" | "crashed" | "killed" | "killed_further";
 
-/** What a job that is handed back has said so far: `events` are not published yet. */
 export interface HandBack {
   because: HandBackReason;
-  usage: Usage | null;
-  result: JobResult | null;
+  /** Whether the job runs alone from now on. Absent: it stays what it is. */
+  makesSuspect?: boolean;
+  /** What the attempt has not published yet. */
   events: SequencedEvent[];
 }
 
 /**
- * Back to `queued`; should the job end before its next attempt, `result` is its result. Where Redis has lost events that were
- * published before these, only what it still has counts. The caller returns the BullMQ job to its queue as well.
+ * Puts a running job back to `queued`. Where Redis has lost events that were published before these, they are dropped. The
+ * caller returns the BullMQ job to its queue as well.
  */
 export async function handBackJob(
   redis: Redis,
   attempt: Attempt,
-  { because, usage, result, events }: HandBack,
+  { because, makesSuspect = false, events }: HandBack,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
   const { jobId, epoch } = attempt;
-  const args = [epoch, nowMs, because, toJson(usage), toJson(result), ...events.flatMap(eventArgs)];
+  const suspect = makesSuspect ? "suspect" : "";
+  const args = [epoch, nowMs, because, suspect, ...events.flatMap(eventArgs)];
   const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
   return { handedBack: reply === 1 };
 }
 
-/** Likewise, of an attempt that nobody makes any more: what the job has said so far stays as it is. */
-export async function giveUpAttempt(
+/** Hands back a job whose attempt nobody makes any more. */
+export function giveUpAttempt(
   redis: Redis,
-  { jobId, epoch }: Attempt,
+  attempt: Attempt,
   because: HandBackReason,
   nowMs: number,
 ): Promise<{ handedBack: boolean }> {
-  const args = [epoch, nowMs, because, "kept", "kept"];
-  const reply = await runScript(redis, HAND_BACK, [jobKey(jobId), eventsKey(jobId)], args);
-  return { handedBack: reply === 1 };
+  return handBackJob(redis, attempt, { because, events: [] }, nowMs);
 }
 
-/** `asked`: it runs, and its worker has to be told (`CANCEL_CHANNEL`). */
+/**
+ * Cancels a queued job; one that has published something keeps it as its answer. `asked`: it runs, and its worker has to
+ * be told (`CANCEL_CHANNEL`).
+ */
 export async function cancelJob(
   redis: Redis,
   jobId: string,
   options: { retentionSeconds: number },
   nowMs: number,
 ): Promise<"gone" | "ended" | "cancelled" | "asked"> {
-  const args = [nowMs, options.retentionSeconds];
-  const reply = await runScript(redis, CANCEL, keysOfEnd(jobId), args);
+  const { retentionSeconds } = options;
+  const reply = await endUnanswered(redis, jobId, (answer) =>
+    runScript(redis, CANCEL, keysOfEnd(jobId), [nowMs, retentionSeconds, ...answer]),
+  );
   return reply as "gone" | "ended" | "cancelled" | "asked";
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { TerminalState } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import type { HandBackReason, SequencedEvent } from "./job-store.ts";
-import type { Deadline, SentCommand } from "./lifecycle-model.fixture.ts";
+import { type Deadline, PROMPT_TOKENS, type SentCommand } from "./lifecycle-model.fixture.ts";
 
 /**
  * How a command fares on its way:
@@ -22,7 +22,13 @@ export type PlannedCommand = { delivery: Delivery } & (
   | { kind: "claim"; company: "shared" | "alone"; workerId: string | null }
   | { kind: "append"; claimsAgo: number; deltas: number; restart: boolean }
   | { kind: "commit"; claimsAgo: number; deltas: number; state: TerminalState }
-  | { kind: "hand_back"; claimsAgo: number; deltas: number; because: HandBackReason }
+  | {
+      kind: "hand_back";
+      claimsAgo: number;
+      deltas: number;
+      because: HandBackReason;
+      makesSuspect: boolean;
+    }
 );
 
 const delivery = fc.oneof(
@@ -38,7 +44,13 @@ const claimsAgo = fc.oneof(
 const mostlyStale = fc.integer({ min: -1, max: 3 });
 const deltas = fc.nat({ max: 3 });
 const state = fc.constantFrom<TerminalState>("completed", "failed", "cancelled", "expired");
-const because = fc.constantFrom<HandBackReason>("given_back", "parked", "crashed", "suspected");
+const because = fc.constantFrom<HandBackReason>(
+  "given_back",
+  "parked",
+  "crashed",
+  "killed",
+  "killed_further",
+);
 const deadline = fc.oneof(
   { arbitrary: fc.constant<Deadline>("none"), weight: 4 },
   { arbitrary: fc.constantFrom<Deadline>("passed", "far off"), weight: 2 },
@@ -84,6 +96,7 @@ const plannedCommand: fc.Arbitrary<PlannedCommand> = fc.oneof(
       claimsAgo,
       deltas,
       because,
+      makesSuspect: fc.boolean(),
     }),
   },
   {
@@ -139,7 +152,10 @@ export class Writers {
     if (writer === null) return null;
     const said: TokenEvent[] = Array.from({ length: planned.deltas }, (_, at) => ({
       type: "delta",
-      data: { text: `${writer.epoch}:${writer.lastSeq + 1 + at} ` },
+      data: {
+        text: `${writer.epoch}:${writer.lastSeq + 1 + at} `,
+        progress: { tokens: [1], reasoningTokens: 0, promptTokens: PROMPT_TOKENS },
+      },
     }));
     if (planned.kind === "append" && planned.restart) {
       said.unshift({ type: "restart", data: { attempt: writer.epoch } });
@@ -161,7 +177,12 @@ export class Writers {
         carried.events.push({ seq: writer.lastSeq + 1, event: endOf(planned.state) });
         return { kind: "commit", ...carried, usage, state: planned.state };
       case "hand_back":
-        return { kind: "hand_back", ...carried, usage, because: planned.because };
+        return {
+          kind: "hand_back",
+          ...carried,
+          because: planned.because,
+          makesSuspect: planned.makesSuspect,
+        };
     }
   }
 

@@ -4,6 +4,9 @@ import { isTerminal, LIFECYCLE } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import { type HandBackReason, type SequencedEvent, SUSPECT_AFTER_LOST_ATTEMPTS } from "./job-store.ts";
 
+/** Of every job of the test. */
+export const PROMPT_TOKENS = 3;
+
 /**
  * What Redis should hold of a job and answer about it, said again without Redis: the lifecycle table, the fence, and
  * the numbering of events. The property test sends every command to both and compares.
@@ -12,6 +15,7 @@ export interface ModelJob {
   state: JobState;
   attempt: number;
   crashes: number;
+  kills: number;
   lostAttempts: number;
   parks: number;
   suspectSinceMs: number | "by Redis' clock" | null;
@@ -43,8 +47,8 @@ export type SentCommand =
       kind: "hand_back";
       epoch: number;
       events: SequencedEvent[];
-      usage: Usage | null;
       because: HandBackReason;
+      makesSuspect: boolean;
     };
 
 /** Judged by Redis' clock, so only those far from now can be foretold. */
@@ -106,6 +110,7 @@ function newModelJob(nowMs: number): ModelJob {
     state: "queued",
     attempt: 0,
     crashes: 0,
+    kills: 0,
     lostAttempts: 0,
     parks: 0,
     suspectSinceMs: null,
@@ -150,11 +155,16 @@ function claim(
   return `claimed ${job.attempt} after ${job.events.length}`;
 }
 
-/** Of the attempt that is taken over, unless its own worker does: what is lost while it runs alone is lost to nothing else. */
+/** Of the attempt that is taken over, unless its own worker does. */
 function countLoss(job: ModelJob): void {
   job.lostAttempts += 1;
-  if (job.suspectSinceMs !== null) job.crashes += 1;
-  else if (job.lostAttempts >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs = "by Redis' clock";
+  const said = job.events.filter(({ id }) => id.startsWith(`${job.attempt}-`)).map(({ event }) => event.type);
+  if (said.find((type) => type !== "start") === "delta") {
+    job.kills = 0;
+    return;
+  }
+  job.kills += 1;
+  if (job.kills >= SUSPECT_AFTER_LOST_ATTEMPTS) job.suspectSinceMs ??= "by Redis' clock";
 }
 
 function expire(job: ModelJob, deadline: Deadline): string {
@@ -205,20 +215,25 @@ function commit(job: ModelJob, command: SentCommand & { kind: "commit" }, nowMs:
 function handBack(job: ModelJob, command: SentCommand & { kind: "hand_back" }, nowMs: number): string {
   const outcome = LIFECYCLE[job.state].hand_back;
   if (!owns(job, command.epoch) || typeof outcome === "string") return "not handed back";
-  if (!hasGap(job, command)) {
-    publish(job, command, nowMs);
-    job.usage = command.usage;
-  }
+  if (!hasGap(job, command)) publish(job, command, nowMs);
   job.state = outcome.to;
   job.queuedAtMs = nowMs;
   if (command.because === "parked") job.parks += 1;
-  else if (command.because !== "given_back") job.crashes += 1;
-  if (command.because === "suspected") job.suspectSinceMs ??= "by Redis' clock";
+  if (command.because === "crashed") job.crashes += 1;
+  if (command.because === "killed") job.kills += 1;
+  if (command.because === "killed_further") job.kills = 0;
+  if (command.makesSuspect) job.suspectSinceMs ??= "by Redis' clock";
   return "handed back";
 }
 
-/** Without a worker that could say it: with what was used before the job went back to its queue. */
+/** Without a worker that could say it: its usage is that of the deltas since the last restart, of a token each. */
 function end(job: ModelJob, state: JobState, endedAtMs: NonNullable<ModelJob["endedAtMs"]>): void {
+  const lastRestart = job.events.findLastIndex(({ event }) => event.type === "restart");
+  const deltas = job.events.slice(lastRestart + 1).filter(({ event }) => event.type === "delta");
+  if (deltas.length > 0) {
+    const tokens = { completionTokens: deltas.length, reasoningTokens: 0, cachedTokens: 0 };
+    job.usage = { promptTokens: PROMPT_TOKENS, ...tokens };
+  }
   job.state = state;
   job.endedAtMs = endedAtMs;
   job.expires = true;

@@ -83,7 +83,7 @@ async function send(jobId: string, command: SentCommand, nowMs: number): Promise
       return commitJob(redis, attempt, end, nowMs);
     }
     case "hand_back": {
-      const { handedBack } = await handBackJob(redis, attempt, { ...command, result: null }, nowMs);
+      const { handedBack } = await handBackJob(redis, attempt, command, nowMs);
       return handedBack ? "handed back" : "not handed back";
     }
   }
@@ -113,11 +113,12 @@ async function held(jobId: string): Promise<ModelJob | null> {
     expect(events).toEqual([]);
     return null;
   }
-  const { state, attempt, crashes, lostAttempts, parks, suspectSinceMs, cancelRequested, usage } = record;
+  const { state, attempt, crashes, kills, lostAttempts, parks, suspectSinceMs, cancelRequested, usage } =
+    record;
   const { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs } = record;
   // The events live as long as the record, and expire with it only.
   if (events.length > 0) expect(eventsTtl > 0).toBe(isTerminal(state));
-  const counts = { attempt, crashes, lostAttempts, parks, suspectSinceMs: clocked(suspectSinceMs) };
+  const counts = { attempt, crashes, kills, lostAttempts, parks, suspectSinceMs: clocked(suspectSinceMs) };
   const times = { queuedAtMs, startedAtMs, firstTokenAtMs, endedAtMs: clocked(endedAtMs) };
   // A worker that is never met again has a name of its own.
   const workerId = claimedBy === "one" || claimedBy === "other" ? claimedBy : null;

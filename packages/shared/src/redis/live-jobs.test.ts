@@ -113,12 +113,14 @@ test("at every moment all accepted jobs are live or counted", async () => {
   expect(await readJobCounters(redis, "t1")).toMatchObject({ accepted: 180, live: 0 });
 });
 
-test("who ended a job counts it as its record says, with what it had said before it went back to its queue", async () => {
+test("a job that ended in its queue counts with the tokens that it had published", async () => {
   const job = await accepted();
   await settleEnded(redis, job);
   expect(await readJobCounters(redis, "default")).toEqual({ ...NOTHING, accepted: 1, live: 1 });
   await claimJob(redis, job.id, 2_000);
-  const said = { because: "parked" as const, usage, result: null, events: [] };
+  const progress = { tokens: [1, 2, 3, 4], reasoningTokens: 0, promptTokens: 30 };
+  const delta = { type: "delta" as const, data: { text: "One", progress } };
+  const said = { because: "parked" as const, events: [{ seq: 2, event: delta }] };
   await handBackJob(redis, { jobId: job.id, epoch: 1 }, said, 3_000);
   await cancelJob(redis, job.id, { retentionSeconds: 60 }, 4_000);
   await settleEnded(redis, job);

@@ -20,4 +20,4 @@ export function newJob(changes: Partial<NewJob> = {}): NewJob {
 }
 
 /** As a worker that drains gives back a job that has said nothing. */
-export const handBack: HandBack = { because: "given_back", usage: null, result: null, events: [] };
+export const handBack: HandBack = { because: "given_back", events: [] };

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { QuernError } from "@quern/shared/contract/errors";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { EngineRequest } from "../../protocol/engine-messages.ts";
 import type { PreparedGeneration } from "../../protocol/prepared-request.ts";
-import type { PublishedChoice } from "../../protocol/published-choice.ts";
 import { decodeTokens } from "../../protocol/token-ids.ts";
 import type { Generation } from "./generation.ts";
 import { GrammarCache } from "./grammar-cache.ts";

@@ -1,4 +1,5 @@
 import type { GenerationRequest } from "@quern/shared/contract/generation";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import { engineOptions, type TestModelOptions } from "../../model-options.fixture.ts";
 import { Preparer } from "../../prepare/preparer.ts";
 import { loadVocabulary } from "../../prepare/tokens/vocabulary.ts";
@@ -6,7 +7,6 @@ import type { Delta } from "../../protocol/delta.ts";
 import type { EngineRequest, Generated, GenerationEvent } from "../../protocol/engine-messages.ts";
 import type { EntryOrder } from "../../protocol/entry-order.ts";
 import { toJobError } from "../../protocol/job-error.ts";
-import type { PublishedChoice } from "../../protocol/published-choice.ts";
 import { type LlamaEngine, openLlamaEngine } from "./llama-engine.ts";
 import type { StepRecord } from "./step-loop.ts";
 

@@ -1,8 +1,8 @@
 import type { FinishReason } from "@quern/shared/contract/generation";
+import type { PublishedChoice } from "@quern/shared/contract/published-choice";
 import type { Delta } from "../../protocol/delta.ts";
 import type { EngineRequest } from "../../protocol/engine-messages.ts";
 import type { EntryOrder } from "../../protocol/entry-order.ts";
-import type { PublishedChoice } from "../../protocol/published-choice.ts";
 import { decodeTokens, encodedLength } from "../../protocol/token-ids.ts";
 import type { EndedGeneration, JobChoice } from "../job-choices.ts";
 

@@ -2,7 +2,7 @@
 -- out of `running` is a takeover: BullMQ leased the job again because the earlier worker's lease lapsed.
 --
 -- KEYS 1 record, 2 events, 3 webhook
--- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 lost attempts that make a suspect,
+-- ARGV 1 now (ms), 2 'alone' when nothing else is in the engine, 3 kills in a row after which a lost attempt makes a suspect,
 --      4 token of this claim, 5 id of the worker
 -- Returns {'gone'}, {'ended', state}, {'overdue'}, {'suspect'} when it may run alone only, or {'claimed', number of the
 -- last event, field, value, ...} with the whole record. `overdue`: its deadline passed while it was queued, by this
@@ -36,14 +36,14 @@ if state == 'queued' and deadline and tonumber(deadline) <= tonumber(server_now)
   return { 'overdue' }
 end
 
--- A job can take its whole worker with it. What was lost while it ran alone was lost to nothing else. A worker that claims
--- its own job again has lost the lease only, as in a long outage of Redis.
+-- A worker that vanished was killed from outside, as far as can be seen, but a job can take its whole worker with it. A
+-- worker that claims its own job again has lost the lease only, as in a long outage of Redis.
 local is_suspect = redis.call('HEXISTS', KEYS[1], 'suspectSinceMs') == 1
 if state == 'running' and redis.call('HGET', KEYS[1], 'workerId') ~= ARGV[5] then
-  local lost = redis.call('HINCRBY', KEYS[1], 'lostAttempts', 1)
-  if is_suspect then
-    redis.call('HINCRBY', KEYS[1], 'crashes', 1)
-  elseif lost >= tonumber(ARGV[3]) then
+  redis.call('HINCRBY', KEYS[1], 'lostAttempts', 1)
+  if got_further(KEYS[2], redis.call('HGET', KEYS[1], 'attempt')) then
+    redis.call('HDEL', KEYS[1], 'kills')
+  elseif redis.call('HINCRBY', KEYS[1], 'kills', 1) >= tonumber(ARGV[3]) and not is_suspect then
     redis.call('HSET', KEYS[1], 'suspectSinceMs', server_now)
     is_suspect = true
   end

@@ -14,6 +14,24 @@ local function publish(events, epoch, seq, type, data)
   redis.call('PUBLISH', events, '{"id":"' .. id .. '","type":"' .. type .. '","data":' .. data .. '}')
 end
 
+-- Writes the last event of a job that ends without a worker. `usage` is JSON, or '' for none.
+local function publish_unanswered_end(events, epoch, seq, state, usage)
+  local used = usage == '' and 'null' or usage
+  publish(events, epoch, seq, 'end', '{"status":"' .. state .. '","usage":' .. used .. ',"finish_reason":null}')
+end
+
+-- Whether an attempt has published anything behind what it found. One that began anew (`restart`) has not: it is not known
+-- here how far the earlier ones had come.
+local function got_further(events, attempt)
+  for _, entry in ipairs(redis.call('XRANGE', events, attempt, attempt, 'COUNT', 2)) do
+    local type = entry[2][2]
+    if type ~= 'start' then
+      return type == 'delta'
+    end
+  end
+  return false
+end
+
 -- Whether events between the stream's last one and the first one that ARGV holds (at `first`) are missing: this server
 -- had acknowledged them, and has lost them since. What would follow such a gap is not written.
 local function has_gap(events, first)

@@ -1,29 +1,27 @@
--- Gives a running job back to its queue, with what its attempt has said: the next claim begins a new attempt, which goes
--- on from there. Should the job end before that, its result is what it said so far. Where events before its last ones are
--- missing, all that it adds is dropped: the next attempt goes on from what is there.
+-- Gives a running job back to its queue, with the last events of its attempt: the next claim begins a new attempt, which
+-- goes on behind them. Where events before these are missing they are dropped: the next attempt goes on from what is there.
 --
 -- KEYS 1 record, 2 events
--- ARGV 1 epoch, 2 now (ms), 3 why: 'given_back', 'parked', 'crashed' or 'suspected' (crashed, and to run alone from
---      now on), 4 usage, 5 result so far (JSON or ''; both 'kept': as the record has them), then seq, type, data (JSON) of each event that is not published yet
+-- ARGV 1 epoch, 2 now (ms), 3 why: 'given_back', 'parked', 'crashed', 'killed' or 'killed_further' (the job had got
+--      further, so that its row of kills is over), 4 'suspect' when it runs alone from now on, then seq, type, data (JSON) of each event that is not published yet
 -- Returns 1, or 0 when the job does not run under this epoch.
 -- Needs event_stream.lua
--- Needs answer.lua
 -- Needs server_clock.lua
+local COUNTED_AS = { parked = 'parks', crashed = 'crashes', killed = 'kills' }
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if job[1] ~= 'running' or job[2] ~= ARGV[1] then
   return 0
 end
-if ARGV[4] ~= 'kept' and not has_gap(KEYS[2], 6) then
-  publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 6)
-  write_answer(KEYS[1], { usage = ARGV[4], result = ARGV[5] })
+if not has_gap(KEYS[2], 5) then
+  publish_all(KEYS[1], KEYS[2], ARGV[1], ARGV[2], 5)
 end
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAtMs', ARGV[2])
-if ARGV[3] == 'parked' then
-  redis.call('HINCRBY', KEYS[1], 'parks', 1)
-elseif ARGV[3] ~= 'given_back' then
-  redis.call('HINCRBY', KEYS[1], 'crashes', 1)
+if COUNTED_AS[ARGV[3]] then
+  redis.call('HINCRBY', KEYS[1], COUNTED_AS[ARGV[3]], 1)
+elseif ARGV[3] == 'killed_further' then
+  redis.call('HDEL', KEYS[1], 'kills')
 end
-if ARGV[3] == 'suspected' then
+if ARGV[4] == 'suspect' then
   redis.call('HSETNX', KEYS[1], 'suspectSinceMs', server_now_ms())
 end
 return 1

@@ -1,11 +1,11 @@
 import type { FinishReason } from "@quern/shared/contract/generation";
-import type { Token } from "node-llama-cpp";
 import {
   addDelta,
   nothingPublished,
   type PublishedChoice,
   saysTheSame,
-} from "../../../protocol/published-choice.ts";
+} from "@quern/shared/contract/published-choice";
+import type { Token } from "node-llama-cpp";
 import type { GenerationOutput } from "../output/generation-output.ts";
 
 /** What an earlier attempt has generated, and where it stood: a generation goes on behind it. */

@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import type { GenerationRequest, GenerationResult } from "@quern/shared/contract/generation";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Delta } from "../../../protocol/delta.ts";
 import {
   addDelta,
   nothingPublished,
   type PublishedChoice,
   publishedChoices,
-} from "../../../protocol/published-choice.ts";
+} from "@quern/shared/contract/published-choice";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Delta } from "../../../protocol/delta.ts";
 import { type RunningEngine, startEngine } from "../running-engine.fixture.ts";
 
 // Promise: wherever an attempt is cut off, the next one goes on behind what was published: no text twice, none missing,

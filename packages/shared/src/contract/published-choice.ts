@@ -1,6 +1,5 @@
-import type { GenerationResult, ToolCall, Usage } from "@quern/shared/contract/generation";
-import type { DeltaProgress, TokenEvent } from "@quern/shared/contract/token-event";
-import type { Delta } from "./delta.ts";
+import type { ToolCall } from "./generation.ts";
+import type { DeltaEvent, DeltaProgress, TokenEvent } from "./token-event.ts";
 
 /** What callers have been told of one choice, and by which tokens. */
 export interface PublishedChoice {
@@ -41,7 +40,10 @@ export function publishedChoices(events: readonly TokenEvent[]): PublishedChoice
   return choices;
 }
 
-export function addDelta(choice: PublishedChoice, { text, reasoning, tool_calls, progress }: Delta): void {
+export function addDelta(
+  choice: PublishedChoice,
+  { text, reasoning, tool_calls, progress }: DeltaEvent["data"],
+): void {
   choice.text += text ?? "";
   choice.reasoning += reasoning ?? "";
   for (const { index, id = "", function: called } of tool_calls ?? []) {
@@ -57,30 +59,6 @@ export function addDelta(choice: PublishedChoice, { text, reasoning, tool_calls,
   choice.promptTokens = progress?.promptTokens ?? choice.promptTokens;
   choice.probabilities.push(...(progress?.probabilities ?? []));
   choice.ended = progress?.ended ?? choice.ended;
-}
-
-/** What these choices are as the answer of a job that ends here; nulls: nothing was said. */
-export function partialAnswer(choices: readonly PublishedChoice[]): {
-  usage: Usage | null;
-  result: GenerationResult | null;
-} {
-  const [first, ...alternatives] = choices.map(({ text, reasoning, toolCalls }) => ({
-    text,
-    reasoning,
-    toolCalls,
-    finishReason: null,
-    logprobs: null,
-  }));
-  if (first === undefined) return { usage: null, result: null };
-  const sum = (count: (choice: PublishedChoice) => number) =>
-    choices.reduce((total, choice) => total + count(choice), 0);
-  const usage = {
-    promptTokens: Math.max(...choices.map(({ promptTokens }) => promptTokens)),
-    completionTokens: sum(({ tokens, ended }) => ended?.completionTokens ?? tokens.length),
-    reasoningTokens: sum(({ reasoningTokens }) => reasoningTokens),
-    cachedTokens: 0,
-  };
-  return { usage, result: { ...first, alternatives } };
 }
 
 /** Whether a reader of the one would have seen the same as a reader of the other. */
