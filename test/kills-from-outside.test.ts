@@ -27,9 +27,11 @@ function startPoisonable(): Promise<Cluster> {
   return startCluster({ workers: [{ ...endless.worker, slots: SLOTS, env }] });
 }
 
-function submit(url: string, content: string): Promise<Job> {
-  const messages = [{ role: "user", content }];
-  return submitJob(url, { model: endless.model, messages, max_tokens: MAX_TOKENS });
+/** `poison`: what its engine dies of, as a stop string: an engine sees no text of a prompt. */
+function submit(url: string, poison: string | null): Promise<Job> {
+  const messages = [{ role: "user", content: "Tell me a tale." }];
+  const stop = poison === null ? {} : { stop: [poison] };
+  return submitJob(url, { model: endless.model, messages, max_tokens: MAX_TOKENS, ...stop });
 }
 
 /** Kills each engine in turn as soon as one of the jobs runs in it. */
@@ -63,7 +65,7 @@ test("all jobs complete, and none of them counts a crash", { timeout: 180_000 },
   await using cluster = await startPoisonable();
   const { url } = cluster;
   using redis = connect(cluster);
-  const jobs = await Promise.all(Array.from({ length: SLOTS }, () => submit(url, "Tell me a tale.")));
+  const jobs = await Promise.all(Array.from({ length: SLOTS }, () => submit(url, null)));
   await killEngines(url, redis, jobs, KILLS);
   await expectComplete(url, jobs);
   for (const { id } of jobs) expect(await readJob(redis, id)).toMatchObject({ crashes: 0 });
@@ -73,7 +75,7 @@ test("a poison among them fails after three crashes of its own", { timeout: 180_
   await using cluster = await startPoisonable();
   const { url } = cluster;
   using redis = connect(cluster);
-  const jobs = await Promise.all(Array.from({ length: SLOTS - 1 }, () => submit(url, "Tell me a tale.")));
+  const jobs = await Promise.all(Array.from({ length: SLOTS - 1 }, () => submit(url, null)));
   await killEngines(url, redis, jobs, 2);
   const poison = await submit(url, ENGINE_POISON);
   const ended = await endedJob(url, poison.id);

@@ -100,7 +100,8 @@ test("15 of 16 jobs in one engine complete, the one that kills it fails after th
 test("OpenAI's client does not send again what killed engines", async () => {
   await using cluster = await startPoisonable(1);
   const client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: "unused", maxRetries: 2 });
-  const body = { model: endless.model, messages: [{ role: "user" as const, content: ENGINE_POISON }] };
+  const messages = [{ role: "user" as const, content: "Tell me a tale." }];
+  const body = { model: endless.model, messages, stop: [ENGINE_POISON] };
   const error = await client.chat.completions.create(body).catch((thrown: unknown) => thrown);
   if (!(error instanceof InternalServerError)) throw error;
   expect(error.code).toBe("engine_crashed");
