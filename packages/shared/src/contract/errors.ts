@@ -24,6 +24,7 @@ export type ErrorCode =
   | "file_in_use"
   | "events_expired"
   // capacity
+  | "gateway_overloaded"
   | "redis_unavailable"
   | "redis_evicts"
   | "model_unavailable"
@@ -55,6 +56,7 @@ export type ErrorCode =
 
 /** The same thing tried again later may succeed without anyone changing it. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  "gateway_overloaded",
   "redis_unavailable",
   "redis_evicts",
   "idempotency_in_flight",

@@ -31,12 +31,12 @@ export function connectRedis(
   purpose: ConnectionPurpose,
   onError: (error: Error) => void,
 ): Redis {
-  const options: RedisOptions = {
+  const options = {
     ...OPTIONS[purpose],
     connectTimeout: 2_000,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     retryStrategy: retryDelayMs,
-  };
+  } satisfies RedisOptions;
   const redis = purpose === "request" ? new ImpatientRedis(url, options) : new Redis(url, options);
   redis.on("error", onError);
   return redis;
