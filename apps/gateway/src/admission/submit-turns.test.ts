@@ -38,27 +38,35 @@ test("so many submits run at once; the others wait and are accepted, interactive
 
 test("a submit that would wait too long is refused at once, before it begins, and told when to come again", async () => {
   let nowMs = 0;
-  const { take, begun, end } = submits({ concurrent: 1, maxWaitMs: 10_000, now: () => nowMs });
-  void take("first");
-  nowMs += 4_000;
-  await end("first");
-  const running = take("running");
-  void take("waiting");
-  void take("last");
-  // Two wait and one runs, of 4 s each.
-  const refused = take("refused");
-  await expect(refused).rejects.toMatchObject({
-    code: "gateway_overloaded",
-    retryable: true,
-    retryAfterSeconds: 12,
-  });
-  // It goes before the ones of class batch, so it waits for one turn only.
+  const { take, begun, end } = submits({ concurrent: 1, maxWaitMs: 30_000, now: () => nowMs });
+  // Submits take a second each, for long enough that this is known.
+  void take("0");
+  for (let number = 1; number <= 30; number += 1) {
+    void take(`${number}`);
+    nowMs += 1_000;
+    await end(`${number - 1}`);
+  }
+  const outcomes = Array.from({ length: 400 }, (_, number) => take(`${31 + number}`));
+  const refused = await Promise.any(outcomes.map((outcome) => outcome.then(() => Promise.reject(), (error) => error)));
+  expect(refused).toMatchObject({ code: "gateway_overloaded", retryable: true, retryAfterSeconds: 31 });
+  // It goes before the ones of class batch, so its wait is short.
   const urgent = take("urgent", "interactive");
-  await end("running");
-  expect(await running).toBe("running");
+  await end("30");
   await end("urgent");
   expect(await urgent).toBe("urgent");
-  expect(begun).not.toContain("refused");
+  expect(begun.slice(-3)).toEqual(["30", "urgent", "31"]);
+});
+
+test("a moment's standstill refuses nobody", async () => {
+  let nowMs = 0;
+  const { take, begun, end } = submits({ concurrent: 1, maxWaitMs: 30_000, now: () => nowMs });
+  void take("first");
+  nowMs += 1_500;
+  await end("first");
+  const all = Array.from({ length: 900 }, (_, number) => take(`${number}`));
+  for (const name of all.keys()) await end(`${name}`);
+  expect(await Promise.all(all)).toHaveLength(900);
+  expect(begun).toHaveLength(901);
 });
 
 test("no more wait than there is room for", async () => {

@@ -2,14 +2,17 @@ import { QuernError } from "@quern/shared/contract/errors";
 import type { JobClass } from "@quern/shared/contract/job";
 import { isRedisSilent } from "@quern/shared/redis/redis-away";
 
-/** Enough to keep Redis busy; their commands are a line of about 0.1 s there. */
-const CONCURRENT_SUBMITS = 32;
-/** The longest wait that is worth while: callers with a time limit of their own commonly allow 30 s and more. */
-const MAX_WAIT_MS = 20_000;
+/** Enough that Redis always has a line of commands, which it then writes to its disk together. */
+const CONCURRENT_SUBMITS = 128;
+/** The longest wait that is worth while: callers and proxies commonly give up after 60 s. */
+const MAX_WAIT_MS = 30_000;
 /** Bounds memory while it is not known yet how long a turn takes. */
 const MAX_WAITING_SUBMITS = 5_000;
-/** The share of the last turn in the average. */
-const LAST_TURN_SHARE = 0.1;
+/** How far back submits count for how fast they go. */
+const PACE_MEMORY_MS = 5_000;
+/** What is assumed beside what was measured: the first submit of a model takes long, and says little about the next. */
+const ASSUMED_SUBMITS = 100;
+const ASSUMED_INTERVAL_MS = 5;
 
 interface Waiting {
   begin: () => void;
@@ -25,11 +28,9 @@ export class SubmitTurns {
   readonly #concurrent: number;
   readonly #maxWaitMs: number;
   readonly #maxWaiting: number;
-  readonly #now: () => number;
   readonly #waiting: Record<JobClass, Set<Waiting>> = { interactive: new Set(), batch: new Set() };
   #running = 0;
-  /** How long a turn takes on average; null: none has ended yet. */
-  #turnMs: number | null = null;
+  readonly #pace: Pace;
 
   constructor({
     concurrent = CONCURRENT_SUBMITS,
@@ -40,7 +41,7 @@ export class SubmitTurns {
     this.#concurrent = concurrent;
     this.#maxWaitMs = maxWaitMs;
     this.#maxWaiting = maxWaiting;
-    this.#now = now;
+    this.#pace = new Pace(now);
   }
 
   /**
@@ -54,16 +55,16 @@ export class SubmitTurns {
       this.#refuseLongWait(jobClass);
       await this.#turn(jobClass, gone);
     } else {
+      if (this.#running === 0) this.#pace.begin();
       this.#running += 1;
     }
-    const beganMs = this.#now();
     try {
       return await submit();
     } catch (error) {
       if (isRedisSilent(error)) this.#refuseWaiting(error);
       throw error;
     } finally {
-      this.#ended(this.#now() - beganMs);
+      this.#ended();
     }
   }
 
@@ -88,7 +89,7 @@ export class SubmitTurns {
   #refuseLongWait(jobClass: JobClass): void {
     const { interactive, batch } = this.#waiting;
     const ahead = interactive.size + (jobClass === "batch" ? batch.size : 0);
-    const waitMs = ((ahead + this.#running) / this.#concurrent) * (this.#turnMs ?? 0);
+    const waitMs = (ahead + 1) * this.#pace.intervalMs;
     if (waitMs <= this.#maxWaitMs && interactive.size + batch.size < this.#maxWaiting) return;
     throw new QuernError(
       "gateway_overloaded",
@@ -97,9 +98,8 @@ export class SubmitTurns {
     );
   }
 
-  #ended(turnMs: number): void {
-    this.#turnMs =
-      this.#turnMs === null ? turnMs : this.#turnMs + LAST_TURN_SHARE * (turnMs - this.#turnMs);
+  #ended(): void {
+    this.#pace.end();
     for (const waiting of [this.#waiting.interactive, this.#waiting.batch]) {
       const [next] = waiting;
       if (next === undefined) continue;
@@ -123,4 +123,36 @@ export class SubmitTurns {
 
 function hungUp(): QuernError {
   return new QuernError("job_cancelled", "the caller hung up before its request was accepted");
+}
+
+/** How fast submits end, in the last seconds in which any ran: a moment's standstill must not count for more than it was. */
+class Pace {
+  readonly #now: () => number;
+  #lastMs = 0;
+  /** What was measured; both fade with the time that passes. */
+  #busyMs = 0;
+  #ends = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** From one end of a submit to the next, on average. */
+  get intervalMs(): number {
+    return (this.#busyMs + ASSUMED_SUBMITS * ASSUMED_INTERVAL_MS) / (this.#ends + ASSUMED_SUBMITS);
+  }
+
+  /** Called when none ran before. */
+  begin(): void {
+    this.#lastMs = this.#now();
+  }
+
+  end(): void {
+    const nowMs = this.#now();
+    const passedMs = nowMs - this.#lastMs;
+    const kept = Math.exp(-passedMs / PACE_MEMORY_MS);
+    this.#lastMs = nowMs;
+    this.#busyMs = this.#busyMs * kept + passedMs;
+    this.#ends = this.#ends * kept + 1;
+  }
 }
