@@ -46,7 +46,7 @@ test("a submit that would wait too long is refused at once, before it begins, an
     nowMs += 1_000;
     await end(`${number - 1}`);
   }
-  const outcomes = Array.from({ length: 400 }, (_, number) => take(`${31 + number}`));
+  const outcomes = Array.from({ length: 1_000 }, (_, number) => take(`${31 + number}`));
   const refused = await Promise.any(outcomes.map((outcome) => outcome.then(() => Promise.reject(), (error) => error)));
   expect(refused).toMatchObject({ code: "gateway_overloaded", retryable: true, retryAfterSeconds: 31 });
   // It goes before the ones of class batch, so its wait is short.
