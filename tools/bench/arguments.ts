@@ -52,6 +52,15 @@ export interface PreemptionOptions extends CommonOptions {
   gapMs: number;
 }
 
+export interface ReadersOptions extends CommonOptions {
+  scenario: "readers";
+  slots: number;
+  readers: number;
+  /** Events of the stream that all of them read. */
+  perSecond: number;
+  chats: number;
+}
+
 export const BATCH_PARTS = ["overhead", "volume", "mixed", "prefix", "fairness"] as const;
 export type BatchPart = (typeof BATCH_PARTS)[number];
 
@@ -71,7 +80,8 @@ export type BenchCommand =
   | EngineOptions
   | PreemptionOptions
   | PrefillGapOptions
-  | PrefixOptions;
+  | PrefixOptions
+  | ReadersOptions;
 
 const USAGE = `Measures Quern's engine, alone or beside llama.cpp's llama-server, and Quern as a whole.
 
@@ -84,6 +94,7 @@ scenarios
   attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
   eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
   preemption     how long interactive jobs wait while batch jobs fill every slot, gateway and Redis included
+  readers        what a small chat notices of a stream with very many readers, and what each event costs the gateway
   batch          what a batch costs beside its engine, how much memory, and what others notice of it
 `;
 
@@ -151,6 +162,17 @@ ${COMMON_USAGE}`,
   --repeat N           rounds (3)
   --model M            as everywhere, but tiny unless told: with a slow model the wait is its step
 ${COMMON_USAGE}`,
+  readers: `Short chats alone, then beside one stream with very many readers. A gateway, a Redis and a worker.
+
+  npm run bench -- readers [options]
+
+  --readers N          connections that read the stream (1000)
+  --rate N             events of the stream in a second (25)
+  --chats N            chats of each phase, one after the other (50)
+  --slots N            slots of the worker (8)
+  --repeat N           rounds (3)
+  --model M            the demo model, unless told
+${COMMON_USAGE}`,
   batch: `Batches from their upload to their files. A gateway, a scheduler, a worker and a Redis for each part.
 
   npm run bench -- batch [options]
@@ -192,6 +214,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readEta(rest);
     case "preemption":
       return readPreemption(rest);
+    case "readers":
+      return readReaders(rest);
     case "batch":
       return readBatch(rest);
     case undefined:
@@ -307,6 +331,28 @@ function readPreemption(args: string[]): BenchCommand {
     slots: wholeNumber("slots", values.slots),
     requests: wholeNumber("requests", values.requests),
     gapMs: wholeNumber("gap", values.gap),
+  };
+}
+
+function readReaders(args: string[]): BenchCommand {
+  const values = parse("readers", args, {
+    model: { type: "string", default: DEMO_MODEL },
+    readers: { type: "string", default: "1000" },
+    rate: { type: "string", default: "25" },
+    chats: { type: "string", default: "50" },
+    slots: { type: "string", default: "8" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.readers };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("readers measures no llama-server");
+  return {
+    scenario: "readers",
+    ...options,
+    slots: wholeNumber("slots", values.slots),
+    readers: wholeNumber("readers", values.readers),
+    perSecond: wholeNumber("rate", values.rate),
+    chats: wholeNumber("chats", values.chats),
   };
 }
 

@@ -10,6 +10,7 @@ import { findModel } from "./models.ts";
 import { runPreemptionScenario } from "./preemption-scenario.ts";
 import { runPrefillGapScenario } from "./prefill-gap-scenario.ts";
 import { runPrefixScenario } from "./prefix-scenario.ts";
+import { runReadersScenario } from "./readers/readers-scenario.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./scenario.ts";
 
 // `npm run bench -- <scenario> …` (docs/performance.md): figures on stdout, progress on stderr.
@@ -59,6 +60,8 @@ function measure(
       return runAttentionScenario(command, context);
     case "eta":
       return runEtaScenario(command, context);
+    case "readers":
+      return runReadersScenario(command, context);
     case "batch":
       return runBatchScenario(command, context);
   }
