@@ -58,6 +58,8 @@ test("a burst of submits that meets a gateway at a standstill is accepted, and e
 
   const ids = await Promise.all(submits);
   expect(ids.filter((id) => id === null)).toEqual([]);
-  await Promise.all(ids.map(async (id) => expect((await endedJob(cluster.url, id as string)).status).toBe("completed")));
+  await Promise.all(
+    ids.map(async (id) => expect((await endedJob(cluster.url, id as string)).status).toBe("completed")),
+  );
   expect((await allJobs()).map(({ id }) => id).sort()).toEqual([...ids].sort());
 }, 120_000);

@@ -2,7 +2,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
 /** What the process of the readers is told and tells, over IPC. */
-export type ReadersCommand = { type: "open"; url: string; readers: number } | { type: "count" } | { type: "close" };
+export type ReadersCommand =
+  | { type: "open"; url: string; readers: number }
+  | { type: "count" }
+  | { type: "close" };
 
 export type ReadersReport =
   | { type: "opened" }

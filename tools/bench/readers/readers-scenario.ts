@@ -46,8 +46,7 @@ export async function runReadersScenario(
   const { url } = cluster;
   const model = await servedModel(url);
   const gateway = cluster.gateways[0]?.pid as number;
-  const chat = async () =>
-    chatMetrics(await runSmallChats(url, { model, chats, tokens: CHAT_TOKENS }, stop));
+  const chat = async () => chatMetrics(await runSmallChats(url, { model, chats, tokens: CHAT_TOKENS }, stop));
 
   const rounds: ReadersRound[] = [];
   // Round 0 warms up.
@@ -157,5 +156,8 @@ const COLUMNS: Column<Row>[] = [
     title: "gateway CPU µs/event",
     cell: besideOnly((rounds) => figure(median(rounds.map(({ cpuUsPerEvent }) => cpuUsPerEvent)))),
   },
-  { title: "delivered", cell: besideOnly((rounds) => percent(median(rounds.map(({ delivered }) => delivered)))) },
+  {
+    title: "delivered",
+    cell: besideOnly((rounds) => percent(median(rounds.map(({ delivered }) => delivered)))),
+  },
 ];

@@ -51,7 +51,12 @@ export async function startScriptedJob(redis: Redis, model: string): Promise<Scr
       while (!finished.aborted) {
         const due = Math.floor(((performance.now() - beganMs) / 1_000) * perSecond);
         for (; published < due; published += 1) {
-          await appendEvents(redis, attempt, [next({ type: "delta", data: { text: ` word ${seq}` } })], Date.now());
+          await appendEvents(
+            redis,
+            attempt,
+            [next({ type: "delta", data: { text: ` word ${seq}` } })],
+            Date.now(),
+          );
         }
         await sleep(1_000 / perSecond, undefined, { signal: finished }).catch(() => {});
       }

@@ -47,7 +47,14 @@ test("a submit that would wait too long is refused at once, before it begins, an
     await end(`${number - 1}`);
   }
   const outcomes = Array.from({ length: 1_000 }, (_, number) => take(`${31 + number}`));
-  const refused = await Promise.any(outcomes.map((outcome) => outcome.then(() => Promise.reject(), (error) => error)));
+  const refused = await Promise.any(
+    outcomes.map((outcome) =>
+      outcome.then(
+        () => Promise.reject(),
+        (error) => error,
+      ),
+    ),
+  );
   expect(refused).toMatchObject({ code: "gateway_overloaded", retryable: true, retryAfterSeconds: 31 });
   // It goes before the ones of class batch, so its wait is short.
   const urgent = take("urgent", "interactive");

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, connect as connectTcp, type AddressInfo, type Socket } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { eventsKey } from "@quern/shared/contract/names";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { type RedisServer, startRedis } from "@quern/testing/redis-server";
@@ -53,10 +53,12 @@ async function startHop(redisPort: number): Promise<Hop> {
     const to = connectTcp(redisPort, "127.0.0.1");
     for (const socket of [from, to]) {
       sockets.add(socket);
-      socket.on("error", () => {}).on("close", () => {
-        from.destroy();
-        to.destroy();
-      });
+      socket
+        .on("error", () => {})
+        .on("close", () => {
+          from.destroy();
+          to.destroy();
+        });
     }
     to.pipe(from);
     from.on("data", (chunk: Buffer) => {

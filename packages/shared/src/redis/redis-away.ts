@@ -25,5 +25,7 @@ export function isRefusedByRedis(error: unknown): boolean {
 
 /** Whether a command surely did nothing: Redis refused it, or it was never sent. */
 export function hadNoEffect(error: unknown): boolean {
-  return isRefusedByRedis(error) || (error instanceof Error && error.message.startsWith("Stream isn't writeable"));
+  return (
+    isRefusedByRedis(error) || (error instanceof Error && error.message.startsWith("Stream isn't writeable"))
+  );
 }
