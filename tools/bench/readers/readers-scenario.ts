@@ -39,7 +39,11 @@ export async function runReadersScenario(
   tell("starting the cluster");
   await using stack = new AsyncDisposableStack();
   const cluster = stack.use(
-    await startCluster({ workers: [{ model: modelPath, slots, env: { QUERN_THREADS: String(threads) } }] }),
+    await startCluster({
+      workers: [{ model: modelPath, slots, env: { QUERN_THREADS: String(threads) } }],
+      // The job of the readers is in no queue: a scheduler would take it from its worker.
+      schedulers: [],
+    }),
   );
   const redis = connectRedis(cluster.redis.url, "work", () => {});
   stack.defer(() => redis.disconnect());

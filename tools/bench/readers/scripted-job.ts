@@ -1,14 +1,17 @@
 import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import type { TokenEvent } from "@quern/shared/contract/token-event";
+import { parseChatRequest } from "@quern/shared/openai/chat-request";
 import { appendEvents, claimJob, commitJob, confirmJob, createJob } from "@quern/shared/redis/job-store";
 import { enterLiveJob, settleEnded } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
 
 const TENANT = "default";
 
-/** A running job whose worker is the benchmark: its events come at a pace that no engine has to keep. */
+/**
+ * A running job whose worker is the benchmark: its events come at a pace that no engine has to keep. It is in no queue, so
+ * a scheduler would give it to another worker.
+ */
 export interface ScriptedJob {
   readonly id: string;
   /** Publishes one event after the other until `finished`, `perSecond` of them. */
@@ -30,7 +33,10 @@ export async function startScriptedJob(redis: Redis, model: string): Promise<Scr
     metadata: {},
     traceparent: null,
     createdAtMs: Date.now(),
-    request: generationRequest(),
+    request: parseChatRequest(
+      { model, messages: [{ role: "user", content: "Tell me a tale." }] },
+      { drawSeed: () => 1 },
+    ).generation,
   } as const;
   await createJob(redis, job);
   await enterLiveJob(redis, job);
