@@ -173,6 +173,22 @@ test("what submitters are told about their jobs is compared with what comes, ove
   expect(start.beforeP90).toBeGreaterThanOrEqual(start.beforeP50);
 });
 
+test("small chats are measured beside a stream with many readers, over a whole cluster", async () => {
+  const args = "readers --readers 20 --rate 20 --chats 3 --slots 2 --repeat 1 --json";
+  const { code, stdout } = await outcome(...args.split(" "));
+  expect(code).toBe(0);
+  const { rounds } = JSON.parse(stdout.slice(stdout.indexOf("{"))).figures;
+  expect(rounds).toHaveLength(1);
+  const [{ alone, beside, cpuUsPerEvent, delivered }] = rounds;
+  for (const { ttftP50Ms, ttftP99Ms, gapP50Ms } of [alone, beside]) {
+    expect(ttftP99Ms).toBeGreaterThanOrEqual(ttftP50Ms);
+    expect(gapP50Ms).toBeGreaterThan(0);
+  }
+  expect(cpuUsPerEvent).toBeGreaterThan(0);
+  // The edges of the window may count an event more or less for each reader.
+  expect(delivered).toBeGreaterThan(0.5);
+}, 120_000);
+
 test("batches are measured part by part, each over clusters of its own", async () => {
   const args = "batch --part overhead,volume,prefix --percent 1 --slots 2 --model tiny --repeat 1 --json";
   const { code, stdout, stderr } = await outcome(...args.split(" "));

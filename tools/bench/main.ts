@@ -7,6 +7,7 @@ import { findModel } from "./command/models.ts";
 import type { BenchCommand } from "./command/options.ts";
 import type { ScenarioContext, ScenarioOutcome } from "./command/scenario.ts";
 import { runHostilePromptsScenario } from "./hostile-prompts/hostile-prompts-scenario.ts";
+import { runReadersScenario } from "./readers/readers-scenario.ts";
 import { runAttentionScenario } from "./scenarios/attention-scenario.ts";
 import { runEngineScenario } from "./scenarios/engine-scenario.ts";
 import { runEtaScenario } from "./scenarios/eta-scenario.ts";
@@ -61,6 +62,8 @@ function measure(
       return runAttentionScenario(command, context);
     case "eta":
       return runEtaScenario(command, context);
+    case "readers":
+      return runReadersScenario(command, context);
     case "batch":
       return runBatchScenario(command, context);
     case "hostile-prompts":

@@ -11,6 +11,7 @@ import { startTelemetry } from "@quern/shared/process/telemetry";
 import { connectRedis } from "@quern/shared/redis/connect";
 import { EvictionWatch } from "./admission/eviction-watch.ts";
 import { KnownModels } from "./admission/known-models.ts";
+import { SubmitTurns } from "./admission/submit-turns.ts";
 import { TokenCounter } from "./admission/token-counter.ts";
 import { createApp, HEALTH_PATHS } from "./app.ts";
 import type { GatewayConfig } from "./config.ts";
@@ -29,6 +30,8 @@ const IDLE_CONNECTION_MS = 75_000;
 const HEADERS_TIMEOUT_MS = IDLE_CONNECTION_MS + 5_000;
 /** How late Node may notice that a request is over its time. */
 const TIMEOUT_CHECK_INTERVAL_MS = 5_000;
+/** Connections that a burst opens while the event loop is busy: the kernel resets those above it. Node's own bound is 511. */
+const MAX_UNACCEPTED_CONNECTIONS = 4_096;
 /** For streams to say goodbye when their time is up. */
 const GOODBYE_MS = 1_000;
 
@@ -72,6 +75,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
       knownModels: new KnownModels(redis, catalogue),
       tokenCounter: new TokenCounter(redis, subscriber),
       evictionWatch,
+      submitTurns: new SubmitTurns(),
       fileStore,
       maxFileBytes: config.files.maxBytes,
       retention: config.retention,
@@ -105,7 +109,7 @@ export async function runGateway(config: GatewayConfig, stop: AbortSignal): Prom
 
 /** @throws QuernError `port_in_use` */
 async function listen(server: Server, { host, port }: GatewayConfig["listen"]): Promise<string> {
-  server.listen(port, host);
+  server.listen({ port, host, backlog: MAX_UNACCEPTED_CONNECTIONS });
   try {
     await once(server, "listening");
   } catch (error) {

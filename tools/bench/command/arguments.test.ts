@@ -20,6 +20,14 @@ test("without options a scenario has its own defaults", () => {
   const model = expect.stringContaining("tiny-qwen3");
   expect(readArguments(["eta"])).toMatchObject({ model, slots: 8, jobs: 400, repeat: 3 });
   expect(readArguments(["preemption"])).toMatchObject({ model: "tiny", slots: 8, requests: 200, gapMs: 50 });
+  expect(readArguments(["readers"])).toMatchObject({
+    model,
+    slots: 8,
+    readers: 1_000,
+    perSecond: 25,
+    chats: 50,
+    repeat: 3,
+  });
 });
 
 test("a batch is measured in all its parts, or in those that are named", () => {
@@ -73,6 +81,7 @@ test.each([
   { args: ["eta", "--help"], tells: "--jobs" },
   { args: ["preemption", "--help"], tells: "--gap" },
   { args: ["hostile-prompts", "--help"], tells: "--prompt" },
+  { args: ["readers", "--help"], tells: "--rate" },
 ])("help: $args", ({ args, tells }) => {
   const command = readArguments(args);
   expect(command.scenario).toBe("help");

@@ -29,6 +29,8 @@ export function readArguments(args: readonly string[]): BenchCommand {
       return readEta(rest);
     case "preemption":
       return readPreemption(rest);
+    case "readers":
+      return readReaders(rest);
     case "batch":
       return readBatch(rest);
     case "hostile-prompts":
@@ -148,6 +150,28 @@ function readPreemption(args: string[]): BenchCommand {
     slots: wholeNumber("slots", values.slots),
     requests: wholeNumber("requests", values.requests),
     gapMs: wholeNumber("gap", values.gap),
+  };
+}
+
+function readReaders(args: string[]): BenchCommand {
+  const values = parse("readers", args, {
+    model: { type: "string", default: DEMO_MODEL },
+    readers: { type: "string", default: "1000" },
+    rate: { type: "string", default: "25" },
+    chats: { type: "string", default: "50" },
+    slots: { type: "string", default: "8" },
+    repeat: { type: "string", default: "3" },
+  });
+  if (values.help) return { scenario: "help", text: SCENARIO_USAGE.readers };
+  const options = common(values);
+  if (options.llamaServer !== null) throw invalid("readers measures no llama-server");
+  return {
+    scenario: "readers",
+    ...options,
+    slots: wholeNumber("slots", values.slots),
+    readers: wholeNumber("readers", values.readers),
+    perSecond: wholeNumber("rate", values.rate),
+    chats: wholeNumber("chats", values.chats),
   };
 }
 

@@ -50,6 +50,15 @@ export interface PreemptionOptions extends CommonOptions {
   gapMs: number;
 }
 
+export interface ReadersOptions extends CommonOptions {
+  scenario: "readers";
+  slots: number;
+  readers: number;
+  /** Events of the stream that all of them read. */
+  perSecond: number;
+  chats: number;
+}
+
 export const BATCH_PARTS = ["overhead", "volume", "mixed", "prefix", "fairness"] as const;
 export type BatchPart = (typeof BATCH_PARTS)[number];
 
@@ -89,4 +98,5 @@ export type BenchCommand =
   | EngineOptions
   | PreemptionOptions
   | PrefillGapOptions
-  | PrefixOptions;
+  | PrefixOptions
+  | ReadersOptions;

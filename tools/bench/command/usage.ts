@@ -11,6 +11,7 @@ scenarios
   attention      what a filled cache costs, with and without flash attention, by the size of a prompt's parts
   eta            how many jobs begin and end when their submitters were told, through gateway, Redis and a worker
   preemption     how long interactive jobs wait while batch jobs fill every slot, gateway and Redis included
+  readers          what a small chat notices of a stream with very many readers, and what each event costs the gateway
   batch          what a batch costs beside its engine, how much memory, and what others notice of it
   hostile-prompts  how long a small chat waits for its first token while one client sends costly requests
 `;
@@ -79,6 +80,17 @@ ${COMMON_USAGE}`,
   --gap N              milliseconds between two arrivals on average (50)
   --repeat N           rounds (3)
   --model M            as everywhere, but tiny unless told: with a slow model the wait is its step
+${COMMON_USAGE}`,
+  readers: `Short chats alone, then beside one stream with very many readers. A gateway, a Redis and a worker.
+
+  npm run bench -- readers [options]
+
+  --readers N          connections that read the stream (1000)
+  --rate N             events of the stream in a second (25)
+  --chats N            chats of each phase, one after the other (50)
+  --slots N            slots of the worker (8)
+  --repeat N           rounds (3)
+  --model M            the demo model, unless told
 ${COMMON_USAGE}`,
   batch: `Batches from their upload to their files. A gateway, a scheduler, a worker and a Redis for each part.
 

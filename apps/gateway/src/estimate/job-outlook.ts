@@ -23,7 +23,7 @@ export interface OutlookSources {
 /** Of one job. */
 export async function outlookOf(sources: OutlookSources, job: JobSummary): Promise<JobOutlook> {
   const [outlook] = await outlooksOf(sources, [job]);
-  return outlook ?? ENDED;
+  return outlook ?? NO_OUTLOOK;
 }
 
 /** When jobs will begin and end, as it looks now: one round trip to Redis for each of their models. */
@@ -32,7 +32,7 @@ export async function outlooksOf(
   jobs: readonly JobSummary[],
 ): Promise<JobOutlook[]> {
   const open = jobs.filter(({ state }) => state === "queued" || state === "running");
-  if (open.length === 0) return jobs.map(() => ENDED);
+  if (open.length === 0) return jobs.map(() => NO_OUTLOOK);
   const [nowMs, models] = await Promise.all([redisNowMs(redis), knownModels.list()]);
   const outlooks = new Map<string, JobOutlook>();
   await Promise.all(
@@ -50,10 +50,11 @@ export async function outlooksOf(
       }
     }),
   );
-  return jobs.map(({ id }) => outlooks.get(id) ?? ENDED);
+  return jobs.map(({ id }) => outlooks.get(id) ?? NO_OUTLOOK);
 }
 
-const ENDED: JobOutlook = { queuePosition: null, startAtMs: null, endAtMs: null, reason: null };
+/** Of a job that has ended, and where Redis can't be asked. */
+export const NO_OUTLOOK: JobOutlook = { queuePosition: null, startAtMs: null, endAtMs: null, reason: null };
 
 /** Of records from before there were sizes. */
 const UNKNOWN_SIZE: JobSize = { promptCharacters: 0, maxTokens: null };
@@ -65,13 +66,13 @@ function queuedOutlook(
   known: KnownModel | null,
   nowMs: number,
 ): JobOutlook {
-  if (place === "not_waiting") return { ...ENDED, reason: "starting" };
-  if (place === "beyond") return { ...ENDED, reason: "queue_too_long" };
+  if (place === "not_waiting") return { ...NO_OUTLOOK, reason: "starting" };
+  if (place === "beyond") return { ...NO_OUTLOOK, reason: "queue_too_long" };
   const queuePosition = job.class === "interactive" ? place : place + lengths.waiting.interactive;
-  if (known === null) return { ...ENDED, queuePosition, reason: "no_worker" };
+  if (known === null) return { ...NO_OUTLOOK, queuePosition, reason: "no_worker" };
   const ahead = aheadOf(known, lengths, job.class, place);
   const expected = expectedTimes(known, job.class, job.size ?? UNKNOWN_SIZE, ahead);
-  if (typeof expected === "string") return { ...ENDED, queuePosition, reason: expected };
+  if (typeof expected === "string") return { ...NO_OUTLOOK, queuePosition, reason: expected };
   return {
     queuePosition,
     startAtMs: quantilesAt(nowMs, expected.start),
@@ -86,7 +87,7 @@ function runningOutlook(
   known: KnownModel | null,
   nowMs: number,
 ): JobOutlook {
-  if (known === null || known.workers.length === 0) return { ...ENDED, reason: "no_worker" };
+  if (known === null || known.workers.length === 0) return { ...NO_OUTLOOK, reason: "no_worker" };
   const { class: jobClass, size, claimedAtMs } = job;
   const others = Math.max(lengths.active[jobClass] - 1, 0);
   const beside = { ...lengths, active: { ...lengths.active, [jobClass]: others } };
@@ -95,10 +96,10 @@ function runningOutlook(
     rates === null
       ? null
       : timeOfJob(jobClass, size ?? UNKNOWN_SIZE, aheadOf(known, beside, jobClass, 1), rates);
-  if (time === null) return { ...ENDED, reason: "no_measurement" };
+  if (time === null) return { ...NO_OUTLOOK, reason: "no_measurement" };
   const elapsedMs = claimedAtMs === null ? 0 : nowMs - claimedAtMs;
   const at = (share: number) => Math.round(nowMs + remainingQuantileMs(time, elapsedMs, share));
-  return { ...ENDED, endAtMs: atDeadline(job, { p50: at(0.5), p90: at(0.9) }) };
+  return { ...NO_OUTLOOK, endAtMs: atDeadline(job, { p50: at(0.5), p90: at(0.9) }) };
 }
 
 /** Whatever a job would take, it ends at its deadline. */

@@ -1,10 +1,11 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { isTerminal } from "@quern/shared/contract/lifecycle";
 import { compareEventIds, type NumberedTokenEvent } from "@quern/shared/contract/token-event";
-import { parseAnnouncement, readEventsPage } from "@quern/shared/redis/event-stream";
+import { readEventsPage } from "@quern/shared/redis/event-stream";
 import { readJobState } from "@quern/shared/redis/job-store";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { Redis } from "ioredis";
+import type { Announcement } from "./announcement.ts";
 import type { EventHub } from "./event-hub.ts";
 
 /** Read the stream anew this often when nothing is heard: should an announcement ever be lost, this is the delay. */
@@ -15,7 +16,7 @@ const PAGE_EVENTS = 64;
 
 /**
  * The events of a job after `afterId`, from the past into the future, each once and in order, up to `end` or until
- * `signal` aborts. Redis may go away and come back meanwhile. A follower that does not ask for more holds a page at most.
+ * `signal` aborts. Redis may go away and come back meanwhile. They are to be read only: other followers have them too.
  * A job that is erased ends with an `end` that says `cancelled`.
  * @throws QuernError `events_expired` when the job has ended and its events are no longer kept.
  */
@@ -26,32 +27,48 @@ export async function* followEvents(
   afterId: string | null,
   signal: AbortSignal,
 ): AsyncGenerator<NumberedTokenEvent, void, undefined> {
+  for await (const page of followPages(hub, redis, jobId, afterId, signal)) yield* page;
+}
+
+/**
+ * Likewise, as many at a time as there are; never none. A follower that does not ask for more holds one page, of 64
+ * events from the stream or 256 announced ones.
+ */
+export async function* followPages(
+  hub: EventHub,
+  redis: Redis,
+  jobId: string,
+  afterId: string | null,
+  signal: AbortSignal,
+): AsyncGenerator<NumberedTokenEvent[], void, undefined> {
   // First listen, then read: what is written in between is heard, and dropped as known.
-  await using listener = await hub.listen(jobId);
+  await using listener = await hub.listen(jobId, signal);
   let lastId = afterId;
   let behind = true;
-  while (!signal.aborted) {
+  while (!listener.stopped) {
     const heard = listener.take();
-    let events: NumberedTokenEvent[] | null = behind || heard === null ? null : continuation(lastId, heard);
-    if (events === null) {
+    let page: NumberedTokenEvent[] | null = behind || heard === null ? null : continuation(lastId, heard);
+    if (page === null) {
       try {
-        events = await readOn(redis, jobId, lastId);
+        const readFrom = lastId;
+        page = await hub.pages.read(jobId, readFrom, () => readOn(redis, jobId, readFrom));
       } catch (error) {
         if (!isRedisAway(error)) throw error;
         behind = true;
-        await listener.heard(REDIS_RETRY_INTERVAL_MS, signal);
+        await listener.heard(REDIS_RETRY_INTERVAL_MS);
         continue;
       }
-      behind = events.length === PAGE_EVENTS;
+      behind = page.length === PAGE_EVENTS;
     }
-    for (const numbered of events) {
-      yield numbered;
-      if (numbered.event.type === "end") return;
-      lastId = numbered.id;
+    const last = page.at(-1);
+    if (last !== undefined) {
+      yield page;
+      if (last.event.type === "end") return;
+      lastId = last.id;
     }
     if (!behind) {
       const quietSinceMs = performance.now();
-      await listener.heard(QUIET_READ_INTERVAL_MS, signal);
+      await listener.heard(QUIET_READ_INTERVAL_MS);
       behind = performance.now() - quietSinceMs >= QUIET_READ_INTERVAL_MS;
     }
   }
@@ -86,11 +103,13 @@ export function eventsExpired(jobId: string): QuernError {
 }
 
 /** The announced events that follow on `lastId`; null when there is a gap, which only the stream can fill. */
-function continuation(lastId: string | null, announcements: string[]): NumberedTokenEvent[] | null {
+function continuation(
+  lastId: string | null,
+  announcements: readonly Announcement[],
+): NumberedTokenEvent[] | null {
   const events: NumberedTokenEvent[] = [];
   let last = lastId;
-  for (const announcement of announcements) {
-    const numbered = parseAnnouncement(announcement);
+  for (const { numbered } of announcements) {
     if (last !== null && compareEventIds(numbered.id, last) <= 0) continue;
     if (last === null || !isNext(last, numbered.id)) return null;
     events.push(numbered);

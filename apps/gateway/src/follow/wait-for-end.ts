@@ -3,6 +3,7 @@ import { isTerminal } from "@quern/shared/contract/lifecycle";
 import { readJob } from "@quern/shared/redis/job-store";
 import { isRedisAway } from "@quern/shared/redis/redis-away";
 import type { Redis } from "ioredis";
+import type { Announcement } from "./announcement.ts";
 import type { EventHub } from "./event-hub.ts";
 
 const QUIET_READ_INTERVAL_MS = 5_000;
@@ -15,26 +16,26 @@ export async function waitForEnd(
   jobId: string,
   signal: AbortSignal,
 ): Promise<JobRecord | null> {
-  await using listener = await hub.listen(jobId);
+  await using listener = await hub.listen(jobId, signal);
   for (;;) {
     const record = await readJob(redis, jobId).catch((error: unknown) => {
       if (isRedisAway(error) && !signal.aborted) return undefined;
       throw error;
     });
     if (record === undefined) {
-      await listener.heard(REDIS_RETRY_INTERVAL_MS, signal);
+      await listener.heard(REDIS_RETRY_INTERVAL_MS);
       listener.take();
       continue;
     }
     if (record === null || isTerminal(record.state) || signal.aborted) return record;
     do {
-      await listener.heard(QUIET_READ_INTERVAL_MS, signal);
+      await listener.heard(QUIET_READ_INTERVAL_MS);
     } while (!signal.aborted && saysNothingOfTheEnd(listener.take()));
   }
 }
 
 /** Most announcements are deltas, and none of them ends a job: no need to read it again for each. */
-function saysNothingOfTheEnd(announcements: string[] | null): boolean {
+function saysNothingOfTheEnd(announcements: readonly Announcement[] | null): boolean {
   if (announcements === null || announcements.length === 0) return false;
-  return !announcements.some((announcement) => announcement.includes('"type":"end"'));
+  return !announcements.some(({ text }) => text.includes('"type":"end"'));
 }

@@ -14,12 +14,16 @@ const HEARTBEAT_INTERVAL_MS = 10_000;
 export class SseWriter implements Disposable {
   readonly #response: Response;
   readonly #gone: AbortSignal;
+  /** `#gone.aborted`, which takes a composite signal much longer to tell. */
+  #isGone: boolean;
   readonly #heartbeat: NodeJS.Timeout;
 
   /** `gone` aborts when the reader hangs up. Sends the headers at once: the stream is open. */
   constructor(response: Response, gone: AbortSignal, heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS) {
     this.#response = response;
     this.#gone = gone;
+    this.#isGone = gone.aborted;
+    gone.addEventListener("abort", this.#onGone, { once: true });
     response.status(200).set({
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache, no-transform",
@@ -33,13 +37,16 @@ export class SseWriter implements Disposable {
   }
 
   /** `data` is one line: JSON, or OpenAI's `[DONE]`. */
-  event({ event, id, data }: { event?: string; id?: string; data: string }): Promise<void> {
-    const lines = [
-      ...(event === undefined ? [] : [`event: ${event}`]),
-      ...(id === undefined ? [] : [`id: ${id}`]),
-      `data: ${data}`,
-    ];
-    return this.#write(`${lines.join("\n")}\n\n`);
+  event(event: { event?: string; id?: string; data: string }): Promise<void> {
+    return this.#write(sseText(event));
+  }
+
+  /** Events as `sseFrame` writes them, each asked for when the one before it was taken. */
+  async frames(frames: Iterable<Buffer>): Promise<void> {
+    for (const frame of frames) {
+      if (this.#isGone) return;
+      if (!this.#response.write(frame)) await this.#drained();
+    }
   }
 
   /** How soon a browser reconnects. */
@@ -54,10 +61,30 @@ export class SseWriter implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#heartbeat);
+    this.#gone.removeEventListener("abort", this.#onGone);
   }
 
+  readonly #onGone = () => {
+    this.#isGone = true;
+  };
+
   async #write(text: string): Promise<void> {
-    if (this.#gone.aborted || this.#response.write(text)) return;
+    if (this.#isGone || this.#response.write(text)) return;
+    await this.#drained();
+  }
+
+  async #drained(): Promise<void> {
     await once(this.#response, "drain", { signal: this.#gone }).catch(() => {});
   }
+}
+
+/** One event as it goes over the wire. */
+export function sseFrame(event: { event?: string; id?: string; data: string }): Buffer {
+  return Buffer.from(sseText(event));
+}
+
+function sseText({ event, id, data }: { event?: string; id?: string; data: string }): string {
+  const named = event === undefined ? "" : `event: ${event}\n`;
+  const numbered = id === undefined ? "" : `id: ${id}\n`;
+  return `${named}${numbered}data: ${data}\n\n`;
 }

@@ -76,9 +76,10 @@ export async function acceptOnce<Thing>(
   }
 }
 
-/** The caller's own fault, which is found before anything is written. */
+/** The caller's own fault, or a gateway that is too busy: both are found before anything is written. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof QuernError && httpStatusOf(error.code) < 500;
+  if (!(error instanceof QuernError)) return false;
+  return httpStatusOf(error.code) < 500 || error.code === "gateway_overloaded";
 }
 
 function noLongerKept(id: string): QuernError {

@@ -573,7 +573,7 @@ const ERROR_DESCRIPTIONS: Record<DocumentedFailure, string> = {
   413: "The body, or the file, is too large",
   422: "Nine of ten such jobs would miss the deadline, as queue and workers stand; or the Idempotency-Key is another request's",
   500: "It went wrong on our side; with `x-should-retry: false` it would again, as for a request that kills its engine (`engine_crashed`)",
-  503: "Not just now; `Retry-After` says when to try again",
+  503: "Not just now (`redis_unavailable`, `gateway_overloaded`, …); `Retry-After` says when to try again",
   507: "There is no room for files",
   504: "The job's deadline passed before it ended",
 };

@@ -5,13 +5,14 @@ import type { DeadlineWish } from "@quern/shared/openai/deadline";
 import { inWordsOf } from "@quern/shared/openai/field-names";
 import { retentionOf } from "@quern/shared/process/retention";
 import { readJob } from "@quern/shared/redis/job-store";
-import type { Request } from "express";
+import type { Request, Response } from "express";
 import { admit } from "../admission/admit.ts";
 import { admitTimes } from "../admission/admit-times.ts";
 import { isServed } from "../admission/known-models.ts";
 import { refuseWhileClosed } from "../admission/refuse-while-closed.ts";
 import { newJobId } from "../dispatch/job-id.ts";
 import { type SubmittedJob, submitJob } from "../dispatch/submit-job.ts";
+import { clientGone } from "../http/client-gone.ts";
 import { acceptOnce } from "../idempotency/accept-once.ts";
 import { IDEMPOTENCY_HEADER, keyedRequestOf } from "../idempotency/keyed-request.ts";
 import type { RouteContext } from "./route.ts";
@@ -44,7 +45,7 @@ export interface AcceptedJob {
 /**
  * Admits a request and submits it as a job, once under its Idempotency-Key.
  * @param whileUnserved `queue`: it may wait for a worker of its model to come; `refuse`: somebody waits for the answer.
- * @throws QuernError `model_unavailable`, and as `refuseWhileClosed`, `admit`, `admitTimes` and `acceptOnce` do.
+ * @throws QuernError `model_unavailable`, and as `refuseWhileClosed`, `admit`, `admitTimes`, `submitTurns` and `acceptOnce` do.
  */
 export async function acceptJob(
   context: RouteContext,
@@ -52,7 +53,8 @@ export async function acceptJob(
   { deadline, ...asked }: AskedJob,
   whileUnserved: "queue" | "refuse",
 ): Promise<AcceptedJob> {
-  const { redis, queues, arrivals, retention } = context;
+  const { redis, queues, arrivals, retention, submitTurns, closing } = context;
+  const gone = clientGone(request.res as Response);
   await refuseWhileClosed(context);
   const keyed = keyedRequestOf(request.header(IDEMPOTENCY_HEADER), {
     tenant: asked.tenant,
@@ -68,14 +70,18 @@ export async function acceptJob(
     const known = await admitInWordsOf(asked.endpoint, () => admit(context, asked.model, asked.request));
     const { model } = known.description;
     if (whileUnserved === "refuse" && !isServed(known)) throw notServed(model);
-    using arrival = arrivals.begin(model, asked.class);
-    const times = await admitTimes(redis, known, arrival, { ...asked, deadline });
-    return await submitJob(redis, queues, jobId, {
-      ...asked,
-      model,
-      ...times,
-      ...retentionOf(retention, asked.class),
-      idempotencyKeyHash: keyed?.keyHash ?? null,
+    return await submitTurns.take(asked.class, gone, async () => {
+      using arrival = arrivals.begin(model, asked.class);
+      const times = await admitTimes(redis, known, arrival, { ...asked, deadline });
+      const submission = {
+        ...asked,
+        model,
+        ...times,
+        ...retentionOf(retention, asked.class),
+        idempotencyKeyHash: keyed?.keyHash ?? null,
+      };
+      const whenUnclear = keyed === null ? "withdraw" : "keep";
+      return await submitJob(redis, queues, jobId, submission, { whenUnclear, closing });
     });
   };
   const read = (jobId: string) => readJob(redis, jobId);

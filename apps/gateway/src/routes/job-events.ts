@@ -1,13 +1,13 @@
 import { QuernError } from "@quern/shared/contract/errors";
 import { isTerminal } from "@quern/shared/contract/lifecycle";
-import type { TokenEvent } from "@quern/shared/contract/token-event";
+import type { NumberedTokenEvent, TokenEvent } from "@quern/shared/contract/token-event";
 import { toChatUsage } from "@quern/shared/openai/chat-response";
 import { readEventsPage } from "@quern/shared/redis/event-stream";
 import type { Request, RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
-import { eventsExpired, followEvents } from "../follow/follow-events.ts";
+import { eventsExpired, followPages } from "../follow/follow-events.ts";
 import { clientGone } from "../http/client-gone.ts";
-import { SseWriter } from "../http/sse-writer.ts";
+import { SseWriter, sseFrame } from "../http/sse-writer.ts";
 import { findJob } from "./find-job.ts";
 import type { RouteContext } from "./route.ts";
 
@@ -38,8 +38,8 @@ export function jobEventsRoute({
     const stop = AbortSignal.any([clientGone(response), draining]);
     using writer = new SseWriter(response, stop);
     await writer.retry(RECONNECT_AFTER_MS);
-    for await (const { id: eventId, event } of followEvents(hub, redis, id, afterId, stop)) {
-      await writer.event({ event: event.type, id: eventId, data: JSON.stringify(dataOf(event)) });
+    for await (const page of followPages(hub, redis, id, afterId, stop)) {
+      await writer.frames(page.values().map(frameOf));
     }
     writer.end();
   };
@@ -57,6 +57,18 @@ function lastEventIdOf(request: Request<{ id: string }>): string | null {
       param: "last-event-id",
     },
   );
+}
+
+/** Written once for all readers of one event; gone when the event is. */
+const frames = new WeakMap<NumberedTokenEvent, Buffer>();
+
+function frameOf(numbered: NumberedTokenEvent): Buffer {
+  const written = frames.get(numbered);
+  if (written !== undefined) return written;
+  const { id, event } = numbered;
+  const frame = sseFrame({ event: event.type, id, data: JSON.stringify(dataOf(event)) });
+  frames.set(numbered, frame);
+  return frame;
 }
 
 function dataOf(event: TokenEvent): object {

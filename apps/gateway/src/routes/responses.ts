@@ -1,15 +1,13 @@
 import { deadlineWishOfHeader, TTL_HEADER } from "@quern/shared/openai/deadline";
 import { parseResponsesRequest } from "@quern/shared/openai/responses-request";
 import { toResponse } from "@quern/shared/openai/responses-response";
-import { readJob } from "@quern/shared/redis/job-store";
 import type { RequestHandler } from "express";
 import { authenticate } from "../auth/authenticate.ts";
 import { drawSeed } from "../dispatch/draw-seed.ts";
 import { acceptJob } from "./accept-job.ts";
 import { replyWhole, submitAwaited } from "./awaited-job.ts";
 import { earlierMessages } from "./earlier-messages.ts";
-import { jobNotFound } from "./find-job.ts";
-import { nameJob } from "./reply-with-job.ts";
+import { nameJob, recordOf } from "./reply-with-job.ts";
 import type { RouteContext } from "./route.ts";
 import { streamResponse } from "./stream-response.ts";
 
@@ -34,10 +32,9 @@ export function responsesRoute(context: RouteContext): RequestHandler {
     } as const;
     if (background && !stream) {
       const deadline = deadlineWishOfHeader(request.header(TTL_HEADER));
-      const { id } = nameJob(await acceptJob(context, request, { ...asked, deadline }, "queue"), response);
-      const record = await readJob(context.redis, id);
-      if (record === null) throw jobNotFound(id);
-      response.json(toResponse(record));
+      const accepted = await acceptJob(context, request, { ...asked, deadline }, "queue");
+      nameJob(accepted, response);
+      response.json(toResponse(await recordOf(context.redis, accepted)));
       return;
     }
     const whenLeft = store || background ? "run_on" : "cancel";

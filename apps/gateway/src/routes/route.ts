@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import type { Admission } from "../admission/admit.ts";
 import type { WebhookRules } from "../admission/admit-webhook.ts";
 import type { EvictionWatch } from "../admission/eviction-watch.ts";
+import type { SubmitTurns } from "../admission/submit-turns.ts";
 import type { JobQueues } from "../dispatch/job-queues.ts";
 import type { Arrivals } from "../estimate/arrivals.ts";
 import type { EventHub } from "../follow/event-hub.ts";
@@ -19,6 +20,7 @@ export interface RouteContext extends Admission {
   batchDedupe: boolean;
   webhookRules: WebhookRules;
   evictionWatch: EvictionWatch;
+  submitTurns: SubmitTurns;
   maxFileBytes: number;
   retention: Retention;
   /** How long an Idempotency-Key is kept. */

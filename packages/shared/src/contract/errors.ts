@@ -25,6 +25,7 @@ export type ErrorCode =
   | "file_in_use"
   | "events_expired"
   // capacity
+  | "gateway_overloaded"
   | "redis_unavailable"
   | "redis_evicts"
   | "model_unavailable"
@@ -59,6 +60,7 @@ export type ErrorCode =
  * that job until it killed three engines, and each repetition would kill three more.
  */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  "gateway_overloaded",
   "redis_unavailable",
   "redis_evicts",
   "idempotency_in_flight",

@@ -27,6 +27,7 @@ const STATUS: Record<ErrorCode, number> = {
   batch_not_retryable: 409,
   file_in_use: 409,
   events_expired: 410,
+  gateway_overloaded: 503,
   redis_unavailable: 503,
   redis_evicts: 503,
   model_unavailable: 503,

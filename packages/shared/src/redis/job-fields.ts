@@ -7,7 +7,7 @@ import {
   slotsOf,
 } from "../contract/job.ts";
 import { pendingWebhook } from "../contract/webhook.ts";
-import { hashOf } from "./replies.ts";
+import { hashOf, pairsOf } from "./replies.ts";
 
 /**
  * A job record as a Redis hash. Objects travel as JSON, numbers and booleans as text; a field that is null is
@@ -75,6 +75,11 @@ export function newJobFields(job: NewJob): string[] {
   if (job.line != null) fields.line = JSON.stringify(job.line);
   if (job.traceparent !== null) fields.traceparent = job.traceparent;
   return Object.entries(fields).flat();
+}
+
+/** The record of a job as it is when it is accepted. */
+export function acceptedRecord(job: NewJob): JobRecord {
+  return jobRecordSchema.parse(rawValues(Object.fromEntries(pairsOf(newJobFields(job)))));
 }
 
 /** null when the hash is empty: no such job. Throws a ZodError when a record is not ours. */
