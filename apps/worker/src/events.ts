@@ -1,10 +1,11 @@
 import type { JobRecord } from "@quern/shared/contract/job";
 import type { Logger } from "@quern/shared/process/logger";
 import type { AttemptOutcome } from "./consumer/attempt.ts";
+import type { ConsumerEvents } from "./consumer/job-consumer.ts";
 import type { EngineOptions, LoadedModelFacts } from "./protocol/engine-options.ts";
 
 /** Everything a worker tells about itself: one function per business event, one log line each. Never any text of a job. */
-export interface WorkerEvents {
+export interface WorkerEvents extends ConsumerEvents {
   modelLoaded(model: string, options: EngineOptions, facts: LoadedModelFacts, tookMs: number): void;
   modelDownloading(model: string, percent: number): void;
   engineReady(enginePid: number): void;
@@ -12,10 +13,6 @@ export interface WorkerEvents {
   unhealthy(reason: string): void;
   recovered(): void;
   engineRestartFailed(error: Error, retryInMs: number): void;
-  attemptEnded(record: JobRecord, outcome: AttemptOutcome, nowMs: number): void;
-  attemptBroke(jobId: string, error: Error): void;
-  jobExpired(jobId: string): void;
-  redisError(error: Error): void;
   /** It may drop jobs, or does not tell. */
   redisUnfit(error: Error): void;
   draining(runningJobs: number): void;

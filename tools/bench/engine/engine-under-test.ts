@@ -1,8 +1,8 @@
 import type { LoopEvent } from "../../../apps/worker/src/engines/job-choices.ts";
-import type { Generation } from "../../../apps/worker/src/engines/llama/generation.ts";
+import { samplerOptions } from "../../../apps/worker/src/engines/llama/driver/sampling.ts";
+import type { Generation } from "../../../apps/worker/src/engines/llama/generation/generation.ts";
 import { type LoadedChatModel, loadChatModel } from "../../../apps/worker/src/engines/llama/load-model.ts";
 import { GenerationOutput } from "../../../apps/worker/src/engines/llama/output/generation-output.ts";
-import { samplerOptions } from "../../../apps/worker/src/engines/llama/sampling.ts";
 import { StepCost } from "../../../apps/worker/src/engines/llama/schedule/step-cost.ts";
 import { StepLoop, type StepRecord } from "../../../apps/worker/src/engines/llama/step-loop.ts";
 import { WarmPrefixes } from "../../../apps/worker/src/engines/llama/warm-prefixes.ts";

@@ -5,7 +5,6 @@ import { dropDeadline, expireQueuedJob } from "@quern/shared/redis/deadlines";
 import { type Claim, claimJob, readJobDemand } from "@quern/shared/redis/job-store";
 import { settleEnded } from "@quern/shared/redis/live-jobs";
 import type { Redis } from "ioredis";
-import type { WorkerEvents } from "../events.ts";
 import type { EntryOrder, Occupancy } from "../protocol/entry-order.ts";
 import { toJobError } from "../protocol/job-error.ts";
 import type { JobMeasurements } from "../rates/job-measurements.ts";
@@ -28,6 +27,14 @@ const RETRY_BROKEN_AFTER_MS = 1_000;
 /** For the last words to Redis; one that does not answer is not waited for. */
 const GOODBYE_MS = 1_500;
 
+/** What a consumer tells: one call for each business event. */
+export interface ConsumerEvents {
+  attemptEnded(record: JobRecord, outcome: AttemptOutcome, nowMs: number): void;
+  attemptBroke(jobId: string, error: Error): void;
+  jobExpired(jobId: string): void;
+  redisError(error: Error): void;
+}
+
 export interface JobConsumerOptions {
   redis: Redis;
   model: string;
@@ -46,7 +53,7 @@ export interface JobConsumerOptions {
   /** Tenants of one scope may reuse each other's prompt caches. */
   cacheScopeOf: (tenant: string) => string;
   runningJobs: RunningJobs;
-  events: WorkerEvents;
+  events: ConsumerEvents;
   measurements: JobMeasurements;
 }
 

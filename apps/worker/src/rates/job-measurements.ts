@@ -1,17 +1,23 @@
 import { isEmbeddingRequest, type JobRecord } from "@quern/shared/contract/job";
 import { jobSizeOf } from "@quern/shared/contract/job-size";
 import type { Calibration, WorkerRates } from "@quern/shared/contract/rates";
-import type { AttemptOutcome } from "../consumer/attempt.ts";
+import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import { Calibrator } from "./calibrator.ts";
 import { ServiceRates } from "./service-rates.ts";
 
 /** A job that got its slot later than that was taken ahead, and kept nobody waiting until then. */
 const WAITED_AHEAD_MS = 50;
 
+/** What an attempt came to, as far as it is measured. */
+interface MeasuredOutcome {
+  end: string;
+  answer: Generated | Embedded | null;
+}
+
 /** One attempt being measured. */
 interface MeasuredAttempt {
   /** `load`: the share of slots that have a job, as the attempt ends. */
-  end(outcome: AttemptOutcome, load: number): void;
+  end(outcome: MeasuredOutcome, load: number): void;
 }
 
 /** All that a worker measures of its jobs: how fast they are, and how good the estimates of their times were. */

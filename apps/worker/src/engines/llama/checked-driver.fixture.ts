@@ -2,7 +2,7 @@ import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { expect } from "vitest";
 import type { Sampled } from "./driver/driver.fixture.ts";
 import type { Driver, Feed, FeedOutcome, Sampler } from "./driver/driver.ts";
-import type { SamplerOptions } from "./sampling.ts";
+import type { SamplerOptions } from "./driver/sampling.ts";
 
 /** A sampler of the real driver, and what became of it. */
 class CheckedSampler implements Sampler {

@@ -1,10 +1,10 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { GREEDY } from "./driver/driver.fixture.ts";
-import type { Generation } from "./generation.ts";
+import type { SamplerOptions } from "./driver/sampling.ts";
+import type { Generation } from "./generation/generation.ts";
 import type { LoadedChatModel } from "./load-model.ts";
 import { GenerationOutput } from "./output/generation-output.ts";
 import { tokenBytes } from "./output/token-bytes.ts";
-import type { SamplerOptions } from "./sampling.ts";
 
 /** Everything about a job that its answer depends on; equal recipes have equal answers where they are greedy. */
 export interface Recipe {

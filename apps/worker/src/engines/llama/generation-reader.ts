@@ -5,14 +5,14 @@ import type { LlamaGrammar, Token } from "node-llama-cpp";
 import type { EngineRequest } from "../../protocol/engine-messages.ts";
 import type { PreparedGeneration } from "../../protocol/prepared-request.ts";
 import { decodeTokens } from "../../protocol/token-ids.ts";
-import type { Generation } from "./generation.ts";
+import { samplerOptions } from "./driver/sampling.ts";
+import type { Generation } from "./generation/generation.ts";
 import { GrammarCache } from "./grammar-cache.ts";
 import type { LoadedChatModel } from "./load-model.ts";
 import { GenerationOutput } from "./output/generation-output.ts";
 import type { TokenBytes } from "./output/logprob-trail.ts";
 import { tokenBytes } from "./output/token-bytes.ts";
 import { replay, type Spoken } from "./resume/replay.ts";
-import { samplerOptions } from "./sampling.ts";
 
 export interface ReadGenerations {
   /** One for each choice that the request asks for. */

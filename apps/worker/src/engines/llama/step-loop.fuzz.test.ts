@@ -11,7 +11,7 @@ import { CheckedDriver } from "./checked-driver.fixture.ts";
 import { emptySlots, type Sampled } from "./driver/driver.fixture.ts";
 import { type ExactModel, openExactModel, SLOT_TOKENS, SLOTS } from "./exact-model.fixture.ts";
 import { DEAD_END, type FuzzJob, FuzzJobs, type Recipe } from "./fuzz-jobs.fixture.ts";
-import type { Generation } from "./generation.ts";
+import type { Generation } from "./generation/generation.ts";
 import { commonPrefix } from "./schedule/place-generation.ts";
 import { StepCost } from "./schedule/step-cost.ts";
 import { StepLoop } from "./step-loop.ts";

@@ -5,13 +5,13 @@ import type { Occupancy } from "../../protocol/entry-order.ts";
 import { EntryQueue } from "../entry-queue.ts";
 import type { LoopEvent } from "../job-choices.ts";
 import type { Driver, Feed, FeedOutcome } from "./driver/driver.ts";
-import type { Generation } from "./generation.ts";
-import { RunningGeneration } from "./running-generation.ts";
+import type { Generation } from "./generation/generation.ts";
+import { RunningGeneration } from "./generation/running-generation.ts";
+import { emptySlot, type Slot } from "./generation/slot.ts";
 import { commonPrefix, type Placement, placeGeneration } from "./schedule/place-generation.ts";
 import { countRuns, planStep, type SlotShare } from "./schedule/plan-step.ts";
 import type { StepCost, StepShape } from "./schedule/step-cost.ts";
 import { StreamPace } from "./schedule/stream-pace.ts";
-import { emptySlot, type Slot } from "./slot.ts";
 import type { WarmPrefixes } from "./warm-prefixes.ts";
 
 /** Deltas of a fast model are sent together; a slow one's leave with every step. */

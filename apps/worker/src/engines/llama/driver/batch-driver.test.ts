@@ -4,7 +4,6 @@ import { join } from "node:path";
 import type { Token } from "node-llama-cpp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedChatModel } from "../load-model.ts";
-import type { SamplerOptions } from "../sampling.ts";
 import {
   emptySlots,
   feed,
@@ -20,6 +19,7 @@ import {
   TINY_MOE_MODEL,
 } from "./driver.fixture.ts";
 import type { Sampler } from "./driver.ts";
+import type { SamplerOptions } from "./sampling.ts";
 
 const STEPS = 16;
 

@@ -1,9 +1,9 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
 import { asError } from "../../../protocol/as-error.ts";
-import { penalizes, type SamplerOptions } from "../sampling.ts";
 import { type Driver, type Feed, type FeedOutcome, type Sampler, TILE_TOKENS } from "./driver.ts";
 import { ModelDistribution } from "./model-distribution.ts";
 import type { NativeContext, NativeInterface, NativeSampler } from "./native-interface.ts";
+import { penalizes, type SamplerOptions } from "./sampling.ts";
 import { StateSeals } from "./state-seals.ts";
 
 const NOTHING = new Uint32Array(0);

@@ -3,8 +3,8 @@ import type { Token } from "node-llama-cpp";
 import { engineOptions } from "../../../model-options.fixture.ts";
 import type { EngineOptions } from "../../../protocol/engine-options.ts";
 import { type LoadedChatModel, loadChatModel } from "../load-model.ts";
-import type { SamplerOptions } from "../sampling.ts";
 import type { Driver, FeedOutcome, Sampler, TokenProbability } from "./driver.ts";
+import type { SamplerOptions } from "./sampling.ts";
 
 export const TINY_MODEL = pathOf("tiny-qwen3-q8_0.gguf");
 export const TINY_MOE_MODEL = pathOf("tiny-qwen3moe-q8_0.gguf");

@@ -1,5 +1,5 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
-import type { SamplerOptions } from "../sampling.ts";
+import type { SamplerOptions } from "./sampling.ts";
 
 /**
  * llama.cpp's attention on CPUs takes tokens of a prompt in tiles of so many. What fills no tile it takes token by token,

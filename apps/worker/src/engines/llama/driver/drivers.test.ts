@@ -1,7 +1,6 @@
 import type { Token } from "node-llama-cpp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedChatModel } from "../load-model.ts";
-import type { SamplerOptions } from "../sampling.ts";
 import {
   emptySlots,
   feed,
@@ -15,6 +14,7 @@ import {
   TINY_MOE_MODEL,
 } from "./driver.fixture.ts";
 import type { Sampler } from "./driver.ts";
+import type { SamplerOptions } from "./sampling.ts";
 
 const MESSAGES = [
   "What is the capital of France?",

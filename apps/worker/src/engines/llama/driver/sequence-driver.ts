@@ -8,8 +8,8 @@ import {
   TokenBias,
 } from "node-llama-cpp";
 import { asError } from "../../../protocol/as-error.ts";
-import { penalizes, type SamplerOptions } from "../sampling.ts";
 import type { Driver, Feed, FeedOutcome, Sampler } from "./driver.ts";
+import { penalizes, type SamplerOptions } from "./sampling.ts";
 import { StateSeals } from "./state-seals.ts";
 
 /**

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Token } from "node-llama-cpp";
 import { describe, expect, test } from "vitest";
-import { plannedTokens, type Slot } from "../slot.ts";
+import { plannedTokens, type Slot } from "../generation/slot.ts";
 import { commonPrefix, type PublicPrefix, placeGeneration } from "./place-generation.ts";
 import { countRuns } from "./plan-step.ts";
 import { generationOf, type SlotState, slotsOf } from "./slots.fixture.ts";

@@ -1,6 +1,6 @@
 import type { Token } from "node-llama-cpp";
-import type { Generation } from "../generation.ts";
-import { plannedTokens, type Slot } from "../slot.ts";
+import type { Generation } from "../generation/generation.ts";
+import { plannedTokens, type Slot } from "../generation/slot.ts";
 import { countRuns } from "./plan-step.ts";
 
 /** Copying a slot's cache, or waiting for another prompt, costs about as much as computing this many tokens. */

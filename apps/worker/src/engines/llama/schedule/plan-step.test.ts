@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TILE_TOKENS } from "../driver/driver.ts";
-import type { Slot } from "../slot.ts";
+import type { Slot } from "../generation/slot.ts";
 import { countRuns, planStep } from "./plan-step.ts";
 import { type SlotState, slotsOf } from "./slots.fixture.ts";
 import { StepCost } from "./step-cost.ts";

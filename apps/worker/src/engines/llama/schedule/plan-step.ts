@@ -1,4 +1,4 @@
-import type { Slot } from "../slot.ts";
+import type { Slot } from "../generation/slot.ts";
 import type { StepCost } from "./step-cost.ts";
 import type { StreamPace } from "./stream-pace.ts";
 

@@ -1,10 +1,10 @@
 import type { Token } from "node-llama-cpp";
 import { GREEDY } from "../driver/driver.fixture.ts";
 import type { Sampler } from "../driver/driver.ts";
-import type { Generation } from "../generation.ts";
+import type { Generation } from "../generation/generation.ts";
+import { RunningGeneration } from "../generation/running-generation.ts";
+import { emptySlot, type Slot } from "../generation/slot.ts";
 import { GenerationOutput } from "../output/generation-output.ts";
-import { RunningGeneration } from "../running-generation.ts";
-import { emptySlot, type Slot } from "../slot.ts";
 
 /** Decisions never sample. */
 const NO_SAMPLER: Sampler = { constrain: () => {}, dispose: () => {} };

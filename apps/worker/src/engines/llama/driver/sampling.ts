@@ -1,4 +1,4 @@
-import type { PreparedGeneration } from "../../protocol/prepared-request.ts";
+import type { PreparedGeneration } from "../../../protocol/prepared-request.ts";
 
 /** llama.cpp's seeds are 32 bits wide; the highest one would mean "draw one". */
 const SEEDS = 2 ** 32 - 1;

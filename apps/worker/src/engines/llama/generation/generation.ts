@@ -1,8 +1,8 @@
 import type { LlamaGrammar, Token } from "node-llama-cpp";
-import type { EntryOrder } from "../../protocol/entry-order.ts";
-import type { GenerationOutput } from "./output/generation-output.ts";
-import type { Spoken } from "./resume/replay.ts";
-import type { SamplerOptions } from "./sampling.ts";
+import type { EntryOrder } from "../../../protocol/entry-order.ts";
+import type { SamplerOptions } from "../driver/sampling.ts";
+import type { GenerationOutput } from "../output/generation-output.ts";
+import type { Spoken } from "../resume/replay.ts";
 
 /** A request whose prompt is read and fits: what waits for a slot. A job has one for each choice that it asks for. */
 export interface Generation {

@@ -1,6 +1,6 @@
 import type { FinishReason } from "@quern/shared/contract/generation";
 import type { Token } from "node-llama-cpp";
-import type { Sampler, TokenProbability } from "./driver/driver.ts";
+import type { Sampler, TokenProbability } from "../driver/driver.ts";
 import type { Generation } from "./generation.ts";
 
 /**
