@@ -14,6 +14,8 @@ import { CONTEXT_TOKENS } from "./script.ts";
 
 /** Short, so that a run sees many take-overs, and long against the pauses of a busy machine. */
 export const LEASE_MS = 4_000;
+/** Below the 30 s that a worker has unless told, and far above any pause of a busy machine. */
+export const STEP_TIMEOUT_MS = 10_000;
 /** How often workers look for lapsed leases (`job-consumer.ts`). */
 export const STALLED_CHECK_MS = Math.min(5_000, LEASE_MS);
 const RESTART_PAUSE_MS = 100;
@@ -175,6 +177,7 @@ export class ChaosCluster implements AsyncDisposable {
             QUERN_SLOTS: String(slotsPerWorker),
             QUERN_CONTEXT_TOKENS: String(CONTEXT_TOKENS),
             QUERN_LEASE_SECONDS: String(LEASE_MS / 1_000),
+            QUERN_STEP_TIMEOUT_SECONDS: String(STEP_TIMEOUT_MS / 1_000),
           }
         : {}),
     };

@@ -5,6 +5,7 @@ import { cutOffWorker } from "./cut-off-worker.ts";
 import type { Fault, Target } from "./fault.ts";
 import { fillDisk } from "./fill-disk.ts";
 import { freezeWorker } from "./freeze-worker.ts";
+import { hangEngine } from "./hang-engine.ts";
 import { killEngine } from "./kill-engine.ts";
 import { killGateway } from "./kill-gateway.ts";
 import { killRedis } from "./kill-redis.ts";
@@ -21,6 +22,7 @@ const ROUND: readonly Fault[] = [
   killEngine,
   killEngine,
   crashEngine,
+  hangEngine,
   killGateway,
   killGateway,
   killRedis,

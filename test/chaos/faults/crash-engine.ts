@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { jobKey } from "@quern/shared/contract/names";
-import { listWorkers } from "@quern/shared/redis/registry";
 import { busyWorker } from "./busy-worker.ts";
-import type { Fault, Target } from "./fault.ts";
+import type { Fault } from "./fault.ts";
+import { hasCrashed } from "./has-crashed.ts";
 import { runningSuspects } from "./running-suspects.ts";
 
 /** A suspect ends within milliseconds as a rule: look often. */
@@ -38,19 +37,6 @@ export const crashEngine: Fault = {
     }
   },
 };
-
-/** Whether a job that runs in this engine has seen a crash. */
-async function hasCrashed({ cluster, ledger }: Target, enginePid: number): Promise<boolean> {
-  const open = [...ledger.entries.values()].filter(({ terminalStates }) => terminalStates.length === 0);
-  const pipeline = cluster.redis.pipeline();
-  for (const { jobId } of open) pipeline.hmget(jobKey(jobId), "state", "workerId", "crashes");
-  const [workers, replies] = await Promise.all([listWorkers(cluster.redis), pipeline.exec()]);
-  const worker = workers.find((one) => one.enginePid === enginePid);
-  return (replies ?? []).some(([, reply]) => {
-    const [state, workerId, crashes] = (reply ?? []) as (string | null)[];
-    return state === "running" && workerId === worker?.id && Number(crashes) > 0;
-  });
-}
 
 /** Its heartbeat may tell of an engine that has ended since. */
 function kill(pid: number): void {
