@@ -2,6 +2,7 @@ import { QuernError } from "@quern/shared/contract/errors";
 import { countedRequestSchema } from "@quern/shared/contract/token-count";
 import { toJobError } from "../protocol/job-error.ts";
 import type { PrepareCommand, PrepareReport } from "../protocol/prepare-messages.ts";
+import { GrammarTakesLong } from "./grammar/gbnf/grammar-rules.ts";
 import { Preparer } from "./preparer.ts";
 import { loadVocabulary } from "./tokens/vocabulary.ts";
 
@@ -23,7 +24,7 @@ process.on("message", async (command: PrepareCommand) => {
         answer(command.id, () => ({
           type: "prepared",
           id: command.id,
-          prepared: loaded().prepare(command.request),
+          prepared: loaded().prepare(command.request, command.effort),
         })),
       );
     case "count":
@@ -65,6 +66,7 @@ function answer(id: string, work: () => PrepareReport): PrepareReport {
   try {
     return work();
   } catch (error) {
+    if (error instanceof GrammarTakesLong) return { type: "takes_long", id };
     return { type: "refused", id, error: toJobError(error) };
   }
 }

@@ -10,6 +10,7 @@ import type {
 } from "../protocol/prepare-messages.ts";
 import type { PreparedGeneration, PreparedRequest, ToolCallForm } from "../protocol/prepared-request.ts";
 import { encodeTokens } from "../protocol/token-ids.ts";
+import type { GrammarEffort } from "./grammar/gbnf/grammar-rules.ts";
 import { outputGrammar } from "./grammar/output-grammar.ts";
 import { beginOutput, closingTokens } from "./prompt/begin-output.ts";
 import { type InputReader, inputReader } from "./prompt/input-reader.ts";
@@ -44,9 +45,9 @@ export class Preparer {
 
   /**
    * @throws QuernError `context_length_exceeded`; `invalid_request` when the template refuses the messages, or the format
-   * can't be made a grammar; `unsupported_parameter` for what this model can't do.
+   * can't be made a grammar; `unsupported_parameter` for what this model can't do; GrammarTakesLong where `effort` is `quick`.
    */
-  prepare(request: JobRequest): PreparedRequest {
+  prepare(request: JobRequest, effort: GrammarEffort = "any"): PreparedRequest {
     if (isEmbeddingRequest(request)) {
       const { inputs, dimensions, encoding } = request;
       const tokens = inputs.map(this.#readInput);
@@ -54,7 +55,7 @@ export class Preparer {
       refuseLongInputs(lengths, this.#options.contextTokens);
       return { kind: "embedding", embedding: { inputs: tokens.map(encodeTokens), dimensions, encoding } };
     }
-    return { kind: "generation", generation: this.#prepareGeneration(request) };
+    return { kind: "generation", generation: this.#prepareGeneration(request, effort) };
   }
 
   /** Tokens of the prompt, or of each input. @throws QuernError as `prepare` does. */
@@ -66,12 +67,12 @@ export class Preparer {
     return [tokens.length];
   }
 
-  #prepareGeneration(request: GenerationRequest): PreparedGeneration {
+  #prepareGeneration(request: GenerationRequest, effort: GrammarEffort): PreparedGeneration {
     this.#refuseUnlessItWritesText();
     this.#refuseUnsupported(request);
     const { contextTokens, thinking: modelThinking, sampling: defaults } = this.#options;
     const prompt = this.#prompt(request);
-    const grammar = outputGrammar(request, this.#toolCallForm);
+    const grammar = outputGrammar(request, this.#toolCallForm, effort);
     const thinking = request.completion === null && isThinking(request, modelThinking);
     const budgetTokens = request.thinkingBudgetTokens;
     const begin = beginOutput({

@@ -38,7 +38,8 @@ export interface VocabularyFacts {
 
 export type PrepareCommand =
   | { type: "load"; options: PreparerOptions }
-  | { type: "prepare"; id: string; request: JobRequest }
+  /** `quick`: a request that turns out to take long is given back (`takes_long`). */
+  | { type: "prepare"; id: string; request: JobRequest; effort: "quick" | "any" }
   /** `requestJson`: a `CountedRequest`, as a gateway sent it. */
   | { type: "count"; id: string; requestJson: string }
   | { type: "close" };
@@ -49,4 +50,5 @@ export type PrepareReport =
   | { type: "prepared"; id: string; prepared: PreparedRequest }
   /** Tokens of the prompt, or of each input. */
   | { type: "counted"; id: string; tokens: number[] }
+  | { type: "takes_long"; id: string }
   | { type: "refused"; id: string; error: JobError };

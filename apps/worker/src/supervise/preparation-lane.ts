@@ -17,7 +17,7 @@ const WORK_TIMEOUT_MS = 120_000;
 const LOAD_TIMEOUT_MS = 120_000;
 
 type Work = Extract<PrepareCommand, { type: "prepare" | "count" }>;
-type Outcome = Extract<PrepareReport, { type: "prepared" | "counted" }>;
+type Outcome = Extract<PrepareReport, { type: "prepared" | "counted" | "takes_long" }>;
 
 /** The preparer child died, or hung and was killed, while it worked on this request and on no other. */
 export class PreparerDied extends Error {
@@ -179,6 +179,8 @@ async function startPreparer(options: PreparerOptions, signal: AbortSignal): Pro
 /** @throws QuernError when the request is refused. */
 function outcomeOf(report: PrepareReport): Outcome {
   if (report.type === "refused") throw fromJobError(report.error);
-  if (report.type === "prepared" || report.type === "counted") return report;
-  throw new Error(`a preparer reported ${report.type} instead of an outcome`);
+  if (report.type === "loaded" || report.type === "load_failed") {
+    throw new Error(`a preparer reported ${report.type} instead of an outcome`);
+  }
+  return report;
 }

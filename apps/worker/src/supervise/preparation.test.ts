@@ -65,6 +65,28 @@ test("a preparer that dies takes one request with it, and the next one finds ano
   );
 });
 
+test("a small schema that takes long to unfold goes to the slow lane", async () => {
+  const { prepare } = await bound(await start());
+  const apart = (from: number) => ({
+    anyOf: Array.from({ length: 24 }, (_, at) => ({ const: `v${from + at}` })),
+  });
+  const schema = {
+    type: "object",
+    properties: { a: { allOf: [apart(0), apart(6)] }, b: { allOf: [apart(3), apart(9)] } },
+  };
+  let slow = 0;
+  const request = generationRequest({
+    messages: [{ role: "user", content: "Hello" }],
+    format: { type: "json_schema", schema },
+  });
+  expect(preparationCost(request)).toBeLessThan(20_000);
+  const prepared = await prepare("schema", request, () => {
+    slow += 1;
+  });
+  expect(prepared).toMatchObject({ kind: "generation", generation: { grammar: expect.any(String) } });
+  expect(slow).toBe(1);
+});
+
 test("tokens are counted, and what can't be counted is refused", async () => {
   const opened = await start(64);
   expect(await opened.count(JSON.stringify({ inputs: ["a", "b c"] }), never)).toEqual([1, 2]);

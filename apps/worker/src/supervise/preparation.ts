@@ -37,7 +37,7 @@ export class Preparation implements AsyncDisposable {
   }
 
   /**
-   * @param onSlow called at once when the request takes long.
+   * @param onSlow called when the request turns out to take long.
    * @throws QuernError when the request is refused; PreparerDied; the reason of `signal`'s abort while it still waited.
    */
   async prepare(
@@ -46,10 +46,12 @@ export class Preparation implements AsyncDisposable {
     onSlow: () => void,
     signal: AbortSignal,
   ): Promise<PreparedRequest> {
-    const isQuick = preparationCost(request) <= QUICK_COST;
-    if (!isQuick) onSlow();
-    const lane = isQuick ? this.#quick : this.#slow;
-    const outcome = await lane.run({ type: "prepare", id, request }, signal);
+    if (preparationCost(request) <= QUICK_COST) {
+      const outcome = await this.#quick.run({ type: "prepare", id, request, effort: "quick" }, signal);
+      if (outcome.type === "prepared") return outcome.prepared;
+    }
+    onSlow();
+    const outcome = await this.#slow.run({ type: "prepare", id, request, effort: "any" }, signal);
     if (outcome.type !== "prepared") throw new Error(`a request was prepared, and ${outcome.type} came back`);
     return outcome.prepared;
   }

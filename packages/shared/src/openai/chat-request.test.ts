@@ -534,3 +534,13 @@ test("values that ask for no more than there is pass", () => {
 test.each([[null], ["text"], [5], [[]]])("%o is no body", (body) => {
   expect(refusal(body).message).toMatch(/the body is not valid/);
 });
+
+test("a list that is longer than any request needs is refused before its items are read", () => {
+  const body = { model: "m", messages: Array.from({ length: 8_193 }, () => ({ role: "nobody" })) };
+  expect(refusal(body)).toEqual({
+    code: "invalid_request",
+    param: "messages",
+    message: "messages: has 8193 items; one request takes at most 8192",
+  });
+  expect(parse({ messages: Array.from({ length: 8_192 }, () => user) }).generation.messages).toHaveLength(8_192);
+});

@@ -6,7 +6,7 @@ import type {
   ToolChoice,
 } from "@quern/shared/contract/generation";
 import type { ToolCallForm } from "../../protocol/prepared-request.ts";
-import { GrammarRules, GrammarTooLarge } from "./gbnf/grammar-rules.ts";
+import { type GrammarEffort, GrammarRules, GrammarTooLarge } from "./gbnf/grammar-rules.ts";
 import { hermesCall } from "./hermes-call-text.ts";
 import { jsonText, leadingBreaks } from "./schema/json-text.ts";
 import { SchemaRules } from "./schema/schema-rules.ts";
@@ -17,15 +17,17 @@ import { xmlCall } from "./xml-call-text.ts";
  * What an answer has to look like, as GBNF of all that follows the reasoning; null: it is free. A model that must call
  * calls and says nothing else. One that may call, and has to answer in JSON, does either.
  *
- * @throws QuernError `invalid_request` for a schema that can't be enforced, or a tool that is not there
+ * @throws QuernError `invalid_request` for a schema that can't be enforced, or a tool that is not there; GrammarTakesLong
+ * where `effort` is `quick`
  */
 export function outputGrammar(
   request: Pick<GenerationRequest, "format" | "toolChoice" | "tools">,
   form: ToolCallForm,
+  effort: GrammarEffort = "any",
 ): string | null {
   const { format, toolChoice, tools } = request;
   if (toolChoice.type === "auto" && format.type === "text") return null;
-  const rules = new GrammarRules();
+  const rules = new GrammarRules(effort);
   try {
     const answers = [...formatText(rules, format, toolChoice), ...callsText(rules, tools, toolChoice, form)];
     return rules.toText(`${leadingBreaks(rules)} (${answers.join(" | ")})`);

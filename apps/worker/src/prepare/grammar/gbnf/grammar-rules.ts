@@ -1,10 +1,18 @@
-import { GRAMMAR_LIMITS } from "./grammar-limits.ts";
+import { GRAMMAR_LIMITS, QUICK_LIMITS } from "./grammar-limits.ts";
 
 /** llama.cpp refuses more than 2,000 copies in one repetition. */
 const MAX_REPETITION = 1_000;
 
 /** Thrown by `GrammarRules`; whoever knows the request's field makes it an error for its caller. */
 export class GrammarTooLarge extends Error {}
+
+/** Thrown where only quick work is wanted: the grammar may be fine, and takes more than some ten milliseconds to write. */
+export class GrammarTakesLong extends Error {
+  override name = "GrammarTakesLong";
+}
+
+/** `quick`: gives up on a grammar that takes long. */
+export type GrammarEffort = "quick" | "any";
 
 /** The rules of one GBNF text. Rules of one body are one; nothing grows past GRAMMAR_LIMITS. */
 export class GrammarRules {
@@ -15,6 +23,11 @@ export class GrammarRules {
   #repetitions = 0;
   #alternatives = 0;
   #unfoldedCharacters = 0;
+  readonly #effort: GrammarEffort;
+
+  constructor(effort: GrammarEffort = "any") {
+    this.#effort = effort;
+  }
 
   /** A rule that stands by itself. @returns its name */
   add(hint: string, body: string): string {
@@ -69,6 +82,9 @@ export class GrammarRules {
       this.#refuse("alternatives", GRAMMAR_LIMITS.alternatives);
     }
     this.#unfoldedCharacters += characters;
+    const { alternatives: some, unfoldedCharacters: long } = QUICK_LIMITS;
+    const isLong = this.#alternatives > some || this.#unfoldedCharacters > long;
+    if (this.#effort === "quick" && isLong) throw new GrammarTakesLong("this grammar takes long to write");
     if (this.#unfoldedCharacters > GRAMMAR_LIMITS.unfoldedCharacters) {
       this.#refuse("characters to unfold", GRAMMAR_LIMITS.unfoldedCharacters);
     }
