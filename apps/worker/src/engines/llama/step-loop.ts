@@ -119,10 +119,9 @@ export class StepLoop {
       await this.#grantAwaitedPrefixes();
       await this.#admitWaiting();
       await this.#step();
-      if (this.#waiting.isEmpty && this.#running().length === 0) {
-        this.#report(null);
-        await this.#wakened();
-      }
+      // What the report brings in is run at once.
+      if (this.#isIdle()) this.#report(null);
+      if (this.#isIdle()) await this.#wakened();
     }
     for (const running of this.#running()) running.sampler.dispose();
   }
@@ -372,6 +371,10 @@ export class StepLoop {
       slots: this.#slots.map(({ running }) => running?.generation.id ?? null),
       waiting: this.#waiting.items.map(({ id }) => id),
     };
+  }
+
+  #isIdle(): boolean {
+    return this.#waiting.isEmpty && this.#running().length === 0;
   }
 
   #running(): RunningGeneration[] {
