@@ -110,8 +110,8 @@ test("starts, answers, keeps its jobs and files over a restart, and stops with e
   expect(first.output().match(/^ {2}curl /gm)).toHaveLength(4);
   expect(first.output()).toMatch(/model loaded.*weights .*, KV .* for 8 × 1,024 tokens, compute .* to spare/);
   expect((await callApi<{ data: object[] }>(`${first.url}/v1/workers`)).data).toHaveLength(2);
-  // Gateway, scheduler, guardian, Redis, two workers with an engine each, and itself.
-  expect(await first.processes()).toHaveLength(9);
+  // Gateway, scheduler, guardian, Redis, two workers with an engine and a preparer each, and itself.
+  expect(await first.processes()).toHaveLength(11);
   const file = await upload(first.url, '{"custom_id":"1"}');
   expect(await readdir(join(folder, "files", "default"))).toEqual([file]);
   first.child.kill("SIGTERM");
