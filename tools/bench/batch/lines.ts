@@ -95,15 +95,19 @@ export function linesWithSharedPrompts(
   );
 }
 
-/** Lines of `bytes` bytes each, one at a time: all of them together would take the memory that is to be measured. */
+/**
+ * Lines of `bytes` bytes each, one at a time: all of them together would take the memory that is to be measured. Most of a
+ * line is a variable that its template does not use: it is carried as a prompt is, and takes no time to tokenize.
+ */
 export function* linesOfSize(model: string, count: number, bytes: number): Generator<InputLine> {
   const filler = "lorem ipsum ".repeat(Math.ceil(bytes / 12));
-  const bare = JSON.stringify(line("line-0000000", model, [{ role: "user", content: "" }], 1)).length + 1;
+  const sized = (name: string, unused: string) => {
+    const one = line(`line-${name}`, model, [{ role: "user", content: name }], 1);
+    return { ...one, body: { ...one.body, chat_template_kwargs: { enable_thinking: false as const, unused } } };
+  };
+  const bare = JSON.stringify(sized("0000000", "")).length + 1;
   for (let at = 0; at < count; at++) {
-    const name = String(at).padStart(7, "0");
-    // What differs comes last: lines that share all but their end are the rule in bulk work.
-    const content = filler.slice(0, Math.max(0, bytes - bare - name.length)) + name;
-    yield line(`line-${name}`, model, [{ role: "user", content }], 1);
+    yield sized(String(at).padStart(7, "0"), filler.slice(0, Math.max(0, bytes - bare)));
   }
 }
 
