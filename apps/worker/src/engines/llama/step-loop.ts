@@ -9,7 +9,7 @@ import type { Generation } from "./generation/generation.ts";
 import { RunningGeneration } from "./generation/running-generation.ts";
 import { emptySlot, type Slot } from "./generation/slot.ts";
 import { commonPrefix, type Placement, placeGeneration } from "./schedule/place-generation.ts";
-import { countRuns, planStep, type SlotShare } from "./schedule/plan-step.ts";
+import { planStep, type SlotShare } from "./schedule/plan-step.ts";
 import type { StepCost, StepShape } from "./schedule/step-cost.ts";
 import { StreamPace } from "./schedule/stream-pace.ts";
 import type { WarmPrefixes } from "./warm-prefixes.ts";
@@ -82,6 +82,7 @@ export class StepLoop {
   /** Whether a slot was taken or freed, or a generation came to wait, since the last report. */
   #occupancyChanged = false;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
+  #lastStepMs = Number.POSITIVE_INFINITY;
   #wake = () => {};
   #closing = false;
 
@@ -157,7 +158,7 @@ export class StepLoop {
   async #admitWaiting(): Promise<void> {
     const { driver, warmPrefixes } = this.#options;
     const rules = { copies: driver.capabilities.copies, publicPrefix: warmPrefixes.publicTokens };
-    for (;;) {
+    while (!this.#waiting.isEmpty) {
       const free = this.#slots.filter(({ running }) => running === null).length;
       const generation = this.#waiting.next(free);
       if (generation === undefined) return;
@@ -223,6 +224,7 @@ export class StepLoop {
     const outcomes = await driver.step(feeds);
     const endedAtMs = nowMs();
     const tookMs = endedAtMs - startedAtMs;
+    this.#lastStepMs = tookMs;
     this.#pace.stepped(shape, tookMs, cost);
     cost.learn(shape, tookMs);
     this.#options.observeStep?.(stepRecord(shares, shape, { startedAtMs, endedAtMs }));
@@ -270,9 +272,10 @@ export class StepLoop {
     }
   }
 
-  /** How long a step will take, where that is long. */
+  /** How long a step will take, where that is long. Without a prompt a step is about as long as the one before. */
   #expectedMs(shape: StepShape): number | null {
     const { cost, unmeasuredTokenMs } = this.#options;
+    if (shape.prefillTokens === 0 && this.#lastStepMs < LONG_STEP_MS / 4) return null;
     const measured = shape.prefillTokens > 0 && cost.prefillTokenMs() === null ? null : cost.predictMs(shape);
     const expectedMs = measured ?? (shape.rows + shape.prefillTokens) * unmeasuredTokenMs;
     return expectedMs < LONG_STEP_MS ? null : expectedMs;
@@ -374,7 +377,7 @@ export class StepLoop {
   }
 
   #isIdle(): boolean {
-    return this.#waiting.isEmpty && this.#running().length === 0;
+    return this.#waiting.isEmpty && this.#slots.every(({ running }) => running === null);
   }
 
   #running(): RunningGeneration[] {
@@ -391,12 +394,14 @@ export class StepLoop {
 }
 
 function shapeOf(shares: readonly SlotShare[]): StepShape {
-  const phases = shares.map(({ slot, tokens }) => ({ phase: slot.running?.phase ?? "bridge", tokens }));
-  return {
-    passes: countRuns(shares.map(({ slot }) => slot.index)),
-    rows: phases.filter(({ phase }) => phase === "decoding" || phase === "bridge").length,
-    prefillTokens: phases.reduce((sum, { phase, tokens }) => sum + (phase === "prefilling" ? tokens : 0), 0),
-  };
+  let [passes, rows, prefillTokens, previous] = [0, 0, 0, Number.NaN];
+  for (const { slot, tokens } of shares) {
+    if (slot.index !== previous + 1) passes += 1;
+    previous = slot.index;
+    if (slot.running?.phase === "prefilling") prefillTokens += tokens;
+    else rows += 1;
+  }
+  return { passes, rows, prefillTokens };
 }
 
 function stepRecord(
