@@ -103,7 +103,10 @@ export function* linesOfSize(model: string, count: number, bytes: number): Gener
   const filler = "lorem ipsum ".repeat(Math.ceil(bytes / 12));
   const sized = (name: string, unused: string) => {
     const one = line(`line-${name}`, model, [{ role: "user", content: name }], 1);
-    return { ...one, body: { ...one.body, chat_template_kwargs: { enable_thinking: false as const, unused } } };
+    return {
+      ...one,
+      body: { ...one.body, chat_template_kwargs: { enable_thinking: false as const, unused } },
+    };
   };
   const bare = JSON.stringify(sized("0000000", "")).length + 1;
   for (let at = 0; at < count; at++) {

@@ -542,5 +542,7 @@ test("a list that is longer than any request needs is refused before its items a
     param: "messages",
     message: "messages: has 8193 items; one request takes at most 8192",
   });
-  expect(parse({ messages: Array.from({ length: 8_192 }, () => user) }).generation.messages).toHaveLength(8_192);
+  expect(parse({ messages: Array.from({ length: 8_192 }, () => user) }).generation.messages).toHaveLength(
+    8_192,
+  );
 });
