@@ -1,9 +1,11 @@
 import { feedLines } from "@quern/shared/redis/batch-lines";
 import { createBatch, moveBatch } from "@quern/shared/redis/batch-store";
 import { connectRedis } from "@quern/shared/redis/connect";
+import { readJob } from "@quern/shared/redis/job-store";
 import { fedLine, newBatch } from "@quern/shared/redis/new-batch.fixture";
-import { startCluster } from "@quern/testing/cluster";
-import { type ChatCompletion, callApi } from "@quern/testing/jobs-api";
+import { startCluster, until } from "@quern/testing/cluster";
+import { writeEndlessModel } from "@quern/testing/endless-model";
+import { type ChatCompletion, callApi, endedJob, submitJob } from "@quern/testing/jobs-api";
 import { type ReceivedSpan, startOtlpReceiver } from "@quern/testing/otlp-receiver";
 import { expect, test } from "vitest";
 import { JobReferences } from "../apps/scheduler/src/queue/job-references.ts";
@@ -90,6 +92,27 @@ test("each line of a batch is a trace of its own, linked to that of the batch", 
   }
   await references.close();
   redis.disconnect();
+});
+
+test("an attempt whose end Redis refuses leaves its spans, with what went wrong", async () => {
+  await using endless = await writeEndlessModel();
+  await using receiver = await startOtlpReceiver();
+  await using cluster = await startCluster({ env: receiver.env, workers: [endless.worker] });
+  const redis = connectRedis(cluster.redis.url, "work", () => {});
+  try {
+    const messages = [{ role: "user", content: QUESTION }];
+    const job = await submitJob(cluster.url, { model: endless.model, messages, max_tokens: 500 });
+    await until(async () => (await readJob(redis, job.id))?.firstTokenAtMs);
+    await redis.config("SET", "maxmemory", "1mb");
+    await receiver.until((spans) => spans.some(({ name }) => name === "process interactive"));
+    await redis.config("SET", "maxmemory", "0");
+    expect(await endedJob(cluster.url, job.id)).toMatchObject({ status: "completed" });
+    const [broken] = receiver.spans.filter(({ name }) => name === "process interactive");
+    expect(broken?.attributes).toMatchObject({ "error.type": "internal_error" });
+    expect(receiver.spans.some(({ name }) => name === `chat ${endless.model}`)).toBe(true);
+  } finally {
+    redis.disconnect();
+  }
 });
 
 /** Names with their children, in alphabetical order. */
