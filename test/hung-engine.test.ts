@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { startCluster, until } from "@quern/testing/cluster";
 import { writeEndlessModel } from "@quern/testing/endless-model";
 import { callApi, endedJob, type Job, submitJob } from "@quern/testing/jobs-api";
@@ -48,4 +49,26 @@ test("24 jobs complete beside an engine that was stopped while it answered some 
     const { data } = await callApi<Workers>(`${url}/v1/workers`);
     return data.every(({ state, engine_pid }) => state === "ready" && engine_pid !== stoppedPid);
   });
+});
+
+test("an engine that stands still for less than the time-out, again and again, is left alone", async () => {
+  await using endless = await writeEndlessModel();
+  const env = { ...endless.worker.env, QUERN_STEP_TIMEOUT_SECONDS: "4" };
+  await using cluster = await startCluster({ workers: [{ ...endless.worker, slots: 2, env }] });
+  const { url } = cluster;
+  const messages = [{ role: "user", content: "Tell me a tale." }];
+  const job = await submitJob(url, { model: endless.model, messages, max_tokens: 5_000 });
+  const pid = await until(async () => {
+    const [worker] = (await callApi<Workers>(`${url}/v1/workers`)).data;
+    return worker !== undefined && worker.busy > 0 ? worker.engine_pid : null;
+  });
+  // Twice as long in all as the time-out, with some steps in between: the pauses are what is tried here.
+  for (let pause = 0; pause < 4; pause++) {
+    process.kill(pid, "SIGSTOP");
+    await sleep(2_000);
+    process.kill(pid, "SIGCONT");
+    await sleep(300);
+  }
+  expect(await endedJob(url, job.id)).toMatchObject({ status: "completed", attempt: 1 });
+  expect((await callApi<Workers>(`${url}/v1/workers`)).data[0]?.engine_pid).toBe(pid);
 });
