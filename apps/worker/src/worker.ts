@@ -107,6 +107,8 @@ async function startWorker(
   const loadingSinceMs = performance.now();
   // While the engine loads, which takes longer. Its errors name the cure, so they come first.
   const preparing = Preparation.start(options.preparer, stop);
+  // It is awaited later; a failure until then must not end the process.
+  preparing.catch(() => {});
   started.defer(async () => (await preparing.catch(() => null))?.[Symbol.asyncDispose]());
   const { systemPrompts } = options.preparer;
   const warmPrefixes = systemPrompts.length === 0 ? [] : (await preparing).facts.warmPrefixes;
