@@ -1,4 +1,4 @@
-import { QuernError } from "@quern/shared/contract/errors";
+import { leastPromptTokens, promptTooLong } from "@quern/shared/admission/prompt-bounds";
 import type { GenerationRequest } from "@quern/shared/contract/generation";
 import { type KnownModel, workerToAsk } from "./known-models.ts";
 import type { TokenCounter } from "./token-counter.ts";
@@ -18,34 +18,15 @@ export async function refuseLongPrompt(
   tokenCounter: TokenCounter,
 ): Promise<void> {
   const { contextTokens, maxTokenBytes } = known.description;
-  const least = leastTokens(request, maxTokenBytes);
-  if (least >= contextTokens) throw tooLong(request, known, `at least ${least}`);
+  const least = leastPromptTokens(request, maxTokenBytes);
+  if (least >= contextTokens) throw promptTooLong(request, `at least ${least}`, known.description);
   // A token stands for a byte or more, so a prompt of few bytes fits without counting.
   if (promptBytes(request) + TEMPLATE_TOKENS <= contextTokens) return;
   const worker = workerToAsk(known);
   if (worker === null) return;
   const promptTokens = await tokenCounter.countPrompt(worker.id, request);
   if (promptTokens !== null && promptTokens >= contextTokens)
-    throw tooLong(request, known, `${promptTokens}`);
-}
-
-/** No token is longer than the longest, and every message takes one at least: its role. */
-function leastTokens({ completion, messages }: GenerationRequest, maxTokenBytes: number | null): number {
-  const texts =
-    completion === null
-      ? messages.map(({ content }) => content)
-      : [completion.prompt, completion.suffix ?? ""];
-  return Math.max(messages.length, maxTokenBytes === null ? 0 : Math.ceil(bytesOf(texts) / maxTokenBytes));
-}
-
-function tooLong({ completion }: GenerationRequest, { description }: KnownModel, tokens: string): QuernError {
-  const { model, contextTokens } = description;
-  return new QuernError(
-    "context_length_exceeded",
-    `the prompt has ${tokens} tokens; with at least one to answer, ${model} takes ${contextTokens - 1}. ` +
-      "Shorten it, or serve the model with more context tokens",
-    { param: completion === null ? "messages" : "prompt" },
-  );
+    throw promptTooLong(request, `${promptTokens}`, known.description);
 }
 
 /** More than the bytes of the rendered prompt without its preamble; long texts are not written down for it. */

@@ -8,7 +8,7 @@ export function isLoopbackName(host: string): boolean {
   );
 }
 
-/** Of a host as `parseHost` gives it: an IPv6 address stands in brackets. */
+/** Takes a host as `parseHost` gives it: an IPv6 address stands in brackets. */
 export function isIpAddress(host: string): boolean {
   return isIP(withoutBrackets(host)) !== 0;
 }

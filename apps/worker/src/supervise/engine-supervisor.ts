@@ -14,7 +14,7 @@ const STABLE_AFTER_MS = 30_000;
 
 export interface EngineSupervisorEvents {
   ready: (engine: EngineProcess) => void;
-  /** Who is in the slots of the running engine now. */
+  /** The occupancy of the running engine has changed. */
   occupied: (occupancy: Occupancy) => void;
   died: (pid: number, death: string) => void;
   restartFailed: (error: Error, retryInMs: number) => void;

@@ -27,7 +27,7 @@ export const GRAMMAR_LIMITS = {
   nesting: 64,
 } as const;
 
-/** Of what can be unfolded in some ten milliseconds: at GRAMMAR_LIMITS it takes over half a second. */
+/** Limits of quick work: some ten milliseconds. A schema at GRAMMAR_LIMITS takes over half a second. */
 export const QUICK_LIMITS = { alternatives: 100, unfoldedCharacters: 50_000 } as const;
 
 /** A request field's schema that can't be a grammar, with where and why. */
