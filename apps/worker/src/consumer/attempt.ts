@@ -18,7 +18,7 @@ import type { Redis } from "ioredis";
 import type { Embedded, Generated } from "../protocol/engine-messages.ts";
 import { toJobError } from "../protocol/job-error.ts";
 import { EngineDied } from "../supervise/engine-process.ts";
-import { PreparerDied } from "../supervise/preparation-lane.ts";
+import { PreparerDied, PreparerUnavailable } from "../supervise/preparation-lane.ts";
 import { crashVerdict, reachedBound, type SeenDeath } from "./crash-verdict.ts";
 import { isOverdue } from "./deadline-timer.ts";
 import { EventPublisher } from "./event-publisher.ts";
@@ -65,7 +65,7 @@ interface HandBackOrder {
 }
 
 /** What happens to a job whose inference did not come to its end. A death of the engine is judged by `crashVerdict`. */
-const DISPOSITIONS: Record<StopReason | "refused" | "engine_down", Disposition> = {
+const DISPOSITIONS: Record<StopReason | "refused" | "engine_down" | "preparer_down", Disposition> = {
   cancelled: { commit: "cancelled" },
   expired: { commit: "expired" },
   refused: { commit: "failed" },
@@ -73,6 +73,7 @@ const DISPOSITIONS: Record<StopReason | "refused" | "engine_down", Disposition> 
   draining: { handBack: { because: "given_back" } },
   gap: { handBack: { because: "given_back" } },
   engine_down: { handBack: { because: "given_back" } },
+  preparer_down: { handBack: { because: "given_back", backOffMs: 1_000 } },
   lost: "drop",
 };
 
@@ -124,6 +125,7 @@ async function infer(options: AttemptOptions, publisher: EventPublisher): Promis
       if (reason === "cancelled" || reason === "expired") return interrupted(dispositionOf(stop.signal));
       return judgeDeath(options, publisher, published, error, performance.now() - beganMs);
     }
+    if (error instanceof PreparerUnavailable) return interrupted(DISPOSITIONS.preparer_down);
     // A request that was stopped while it still waited rejects with the reason of its stop.
     if (stop.signal.aborted && error === stop.signal.reason) return interrupted(dispositionOf(stop.signal));
     return interrupted(DISPOSITIONS.refused, null, toJobError(error));

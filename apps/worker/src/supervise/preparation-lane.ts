@@ -32,6 +32,11 @@ export class PreparerDied extends Error {
   }
 }
 
+/** No preparer could be started, or the lane is closed. The request is not to blame, and may be tried again. */
+export class PreparerUnavailable extends Error {
+  override name = "PreparerUnavailable";
+}
+
 interface Waiting {
   work: Work;
   signal: AbortSignal;
@@ -71,7 +76,7 @@ export class PreparationLane implements AsyncDisposable {
     return (await this.#startPreparer(signal)).facts;
   }
 
-  /** @throws QuernError when the request is refused; PreparerDied; the reason of `signal`'s abort. */
+  /** @throws QuernError when the request is refused; PreparerDied, PreparerUnavailable; the reason of `signal`'s abort. */
   async run(work: Work, signal: AbortSignal): Promise<Outcome> {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
@@ -107,8 +112,7 @@ export class PreparationLane implements AsyncDisposable {
   }
 
   async #do(work: Work): Promise<Outcome> {
-    this.#closing.signal.throwIfAborted();
-    const { child, oomWatch } = this.#preparer ?? (await this.#startPreparer(this.#closing.signal));
+    const { child, oomWatch } = this.#preparer ?? (await this.#restartPreparer());
     let hangs = false;
     const timer = setTimeout(() => {
       hangs = true;
@@ -127,6 +131,14 @@ export class PreparationLane implements AsyncDisposable {
       );
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  async #restartPreparer(): Promise<Preparer> {
+    try {
+      return await this.#startPreparer(this.#closing.signal);
+    } catch (cause) {
+      throw new PreparerUnavailable("no preparer can be started", { cause });
     }
   }
 

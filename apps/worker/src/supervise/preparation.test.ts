@@ -1,10 +1,11 @@
-import { readFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generationRequest } from "@quern/shared/contract/generation-request.fixture";
 import { afterEach, expect, test } from "vitest";
 import { engineOptions } from "../model-options.fixture.ts";
 import { Preparation, preparationCost } from "./preparation.ts";
-import { PreparerDied } from "./preparation-lane.ts";
+import { PreparerDied, PreparerUnavailable } from "./preparation-lane.ts";
 
 const TINY = join(import.meta.dirname, "..", "..", "..", "..", "models", "tiny-qwen3-q8_0.gguf");
 const never = new AbortController().signal;
@@ -85,6 +86,21 @@ test("a small schema that takes long to unfold goes to the slow lane", async () 
   });
   expect(prepared).toMatchObject({ kind: "generation", generation: { grammar: expect.any(String) } });
   expect(slow).toBe(1);
+});
+
+test("a request is not to blame for a preparer that can't be started", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "quern-preparation-"));
+  try {
+    const copy = join(folder, "model.gguf");
+    await copyFile(TINY, copy);
+    preparation = await Preparation.start(engineOptions(copy, { contextTokens: 2 ** 20 }), never);
+    await rm(copy);
+    const { prepare } = await bound(preparation);
+    await expect(prepare("long", longWork())).rejects.toThrow(PreparerUnavailable);
+    expect((await prepare("quick", ask("Hello"))).kind).toBe("generation");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("tokens are counted, and what can't be counted is refused", async () => {
