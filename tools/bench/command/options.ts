@@ -66,7 +66,7 @@ export interface BatchOptions extends CommonOptions {
   scenario: "batch";
   parts: BatchPart[];
   slots: number;
-  /** Of the lines and jobs of a whole run. */
+  /** The share of the lines and jobs of a whole run. */
   percent: number;
 }
 

@@ -53,7 +53,7 @@ export async function outlooksOf(
   return jobs.map(({ id }) => outlooks.get(id) ?? NO_OUTLOOK);
 }
 
-/** Of a job that has ended, and where Redis can't be asked. */
+/** The outlook of a job that has ended, or while Redis does not answer. */
 export const NO_OUTLOOK: JobOutlook = { queuePosition: null, startAtMs: null, endAtMs: null, reason: null };
 
 /** Of records from before there were sizes. */

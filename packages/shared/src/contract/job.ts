@@ -119,7 +119,7 @@ export const jobRecordSchema = z.object({
   idempotencyKeyHash: z.string().nullable().default(null),
   /** null: it was submitted by itself. Its id says which line of which batch it is (`line-job.ts`). */
   line: batchLineSchema.nullable().default(null),
-  /** Of a job that has ended. One that ended without an answer of its own has what it had published (`partial-answer.ts`). */
+  /** Set when the job has ended. A job that ended without an answer of its own has what it had published (`partial-answer.ts`). */
   usage: usageSchema.nullable(),
   result: jobResultSchema.nullable(),
   error: jobErrorSchema.nullable(),

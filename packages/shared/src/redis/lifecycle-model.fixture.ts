@@ -4,7 +4,7 @@ import { isTerminal, LIFECYCLE } from "../contract/lifecycle.ts";
 import type { TokenEvent } from "../contract/token-event.ts";
 import { type HandBackReason, type SequencedEvent, SUSPECT_AFTER_LOST_ATTEMPTS } from "./job-store.ts";
 
-/** Of every job of the test. */
+/** The same for every job of the test. */
 export const PROMPT_TOKENS = 3;
 
 /**
@@ -155,7 +155,7 @@ function claim(
   return `claimed ${job.attempt} after ${job.events.length}`;
 }
 
-/** Of the attempt that is taken over, unless its own worker does. */
+/** Counts an attempt that another worker takes over. */
 function countLoss(job: ModelJob): void {
   job.lostAttempts += 1;
   const said = job.events.filter(({ id }) => id.startsWith(`${job.attempt}-`)).map(({ event }) => event.type);

@@ -13,7 +13,7 @@ import type { StepRecord } from "./step-loop.ts";
 /** An engine in this process, for tests that look at its steps. */
 export interface RunningEngine extends AsyncDisposable {
   readonly engine: LlamaEngine;
-  /** Of all steps so far. */
+  /** All steps so far. */
   readonly steps: readonly StepRecord[];
   countPromptTokens(request: GenerationRequest): number;
   /** Calls back after each step from now on. */
